@@ -1,0 +1,224 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/catalog"
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/portset"
+	"github.com/sallyport/sallyport/program"
+)
+
+// want is a rule before merging, and the row it comes from.
+type want struct {
+	rule program.Rule
+	row  int // index in Rows, -1 for the owner's rules
+}
+
+// What rows may wait for, each with where it is written and how to find out.
+var (
+	needAPIServer = program.Pending{
+		Missing: "the API server's addresses, or at least its name",
+		Key:     "apiServer.addresses",
+		Command: "az aks show -g GROUP -n CLUSTER --query fqdn -o tsv | xargs nslookup",
+	}
+	needAPIAddress = program.Pending{
+		Missing: "the API server's addresses",
+		Key:     "apiServer.addresses",
+		Command: "az aks show -g GROUP -n CLUSTER --query fqdn -o tsv | xargs nslookup",
+	}
+	needController = program.Pending{
+		Missing: "the name of the Dev Spaces controller",
+		Key:     "devSpaces.name",
+		Command: "az aks show -g GROUP -n CLUSTER --query \"addonProfiles\" -o json; the name is dataplaneFqdn in .azds/settings.json",
+	}
+)
+
+// rows turns what the edition states into rows, and into wants where the
+// destination is known.
+func (b *builder) rows() {
+	stated, notStated := b.catalog.Rows(b.edition, b.facts)
+	for _, r := range stated {
+		b.row(r, false)
+	}
+	for _, r := range notStated {
+		if b.cluster.IncludeNotStated {
+			b.row(r, true)
+			continue
+		}
+		b.p.NotStated = append(b.p.NotStated, b.rowOf(r, true))
+	}
+	for _, n := range b.edition.NetworkRules {
+		if n.ID == "net-api-server" && n.When.Holds(b.facts) {
+			b.apiServerByAddress(n)
+		}
+	}
+}
+
+func (b *builder) rowOf(r catalog.Row, notStated bool) program.Row {
+	return program.Row{
+		ID: r.ID(), Protocol: r.Port.Protocol, PortNumber: r.Port.Port,
+		Origin: program.Origin{
+			Requirement: r.Requirement.ID, Feature: r.Feature, Required: r.Required, NotStated: notStated,
+			Stated: r.Destination.String(), Port: r.Port.String(), Purpose: r.Purpose, ExitCodes: r.ExitCodes,
+			Since: r.Span.Since, Until: r.Span.Until, ReplacedBy: r.ReplacedBy, Note: r.Note,
+			Citation: b.cite(r.Line),
+		},
+	}
+}
+
+func (b *builder) cite(line int) program.Citation {
+	return program.Citation{Document: b.edition.Title, Edition: b.edition.ID, Line: line}
+}
+
+// row adds one row, and the rule it wants or what it waits for.
+func (b *builder) row(r catalog.Row, notStated bool) {
+	row := b.rowOf(r, notStated)
+	rule, missing := b.ruleFor(r, &row)
+	b.add(row, rule, missing)
+}
+
+// add appends row; missing is nil when rule is what it wants.
+func (b *builder) add(row program.Row, rule program.Rule, missing *program.Pending) {
+	if missing != nil {
+		row.Pending = missing.Missing
+		b.p.Rows = append(b.p.Rows, row)
+		b.pend(*missing, row.ID)
+		return
+	}
+	row.Destination = rule.Destination()
+	rule.Required = row.Required
+	rule.Origins = []program.Origin{row.Origin}
+	rule.Sources, rule.Groups = b.everyone()
+	rule.ID = flow.RuleID(row.Requirement + "/" + rule.Protocol.String())
+	b.p.Rows = append(b.p.Rows, row)
+	b.wants = append(b.wants, want{rule, len(b.p.Rows) - 1})
+}
+
+// ruleFor returns the rule that r wants, with its destination as narrow as the
+// cluster description allows, or what is missing for it.
+func (b *builder) ruleFor(r catalog.Row, row *program.Row) (program.Rule, *program.Pending) {
+	rule := program.Rule{Protocol: r.Port.Protocol, Ports: portset.Of(r.Port.Port)}
+	api := b.cluster.APIServer
+	switch {
+	case r.Role == catalog.RoleAPIServer && rule.Protocol.App != flow.Raw && !api.Name.IsZero():
+		rule.Pattern, row.Probe = dnsname.Exact(api.Name), api.Name
+		return rule, nil
+
+	case (r.Role == catalog.RoleAPIServer || r.Role == catalog.RoleTunnel) && rule.Protocol.App == flow.Raw:
+		// The tunnel ports. The source lets them be narrowed to the API server's
+		// addresses; a wildcard on a raw port would prove nothing at all.
+		switch {
+		case len(api.Addresses) > 0:
+			rule.Prefixes = netset.OfAddrs(api.Addresses...)
+			return rule, nil
+		case !api.Name.IsZero():
+			rule.Pattern, row.Probe = dnsname.Exact(api.Name), api.Name
+			return rule, nil
+		}
+		return rule, &needAPIServer
+
+	case r.Role == catalog.RoleController && !b.cluster.DevSpacesName.IsZero():
+		rule.Pattern, row.Probe = dnsname.Exact(b.cluster.DevSpacesName), b.cluster.DevSpacesName
+		return rule, nil
+	}
+	values := map[string]string{catalog.Location: b.cluster.Location}
+	pattern, err := r.Destination.Fill(values)
+	if missing := (*catalog.MissingError)(nil); errors.As(err, &missing) {
+		return rule, &needController
+	}
+	if err != nil {
+		// The catalog's lint filled the same template; the location was checked.
+		panic(fmt.Sprintf("compile: %s: %v", r.ID(), err))
+	}
+	rule.Pattern = pattern
+	if n, exact := pattern.Name(); exact {
+		row.Probe = n
+	} else if probe, err := r.Probe.Fill(values); err == nil {
+		row.Probe, _ = probe.Name()
+	}
+	return rule, nil
+}
+
+// apiServerByAddress adds the row for workloads that talk to the API server by
+// its address and so name nothing.
+func (b *builder) apiServerByAddress(n catalog.NetworkRule) {
+	for _, p := range n.Ports {
+		row := program.Row{
+			ID: fmt.Sprintf("%s/%s-%d", n.ID, p.Protocol, p.Port), Protocol: p.Protocol, PortNumber: p.Port,
+			Origin: program.Origin{
+				Requirement: n.ID, Feature: catalog.Base, Required: true, Stated: "[IPAddrOfYourAPIServer]",
+				Port: p.String(), Purpose: n.Text, Since: b.edition.Published, Citation: b.cite(n.Line),
+			},
+		}
+		rule := program.Rule{
+			Protocol: p.Protocol, Ports: portset.Of(p.Port),
+			Prefixes: netset.OfAddrs(b.cluster.APIServer.Addresses...),
+		}
+		if rule.Prefixes.IsEmpty() {
+			b.add(row, rule, &needAPIAddress)
+		} else {
+			b.add(row, rule, nil)
+		}
+	}
+}
+
+// pend notes that a row waits for something.
+func (b *builder) pend(missing program.Pending, row string) {
+	for i := range b.p.Pending {
+		if b.p.Pending[i].Missing == missing.Missing {
+			b.p.Pending[i].Rows = append(b.p.Pending[i].Rows, row)
+			return
+		}
+	}
+	missing.Rows = []string{row}
+	b.p.Pending = append(b.p.Pending, missing)
+}
+
+// owner adds the owner's own rules.
+func (b *builder) owner() {
+	for _, a := range b.cluster.Allow {
+		sources, names := b.everyone()
+		if len(a.Sources) > 0 {
+			sources, names = netset.Set{}, nil
+			for _, s := range a.Sources {
+				if s.Group == "" {
+					sources = sources.Union(netset.Of(s.Prefix))
+					names = append(names, s.Prefix.String())
+				} else if g, ok := b.p.Group(s.Group); ok {
+					sources = sources.Union(g.Set)
+					names = append(names, g.Name)
+				}
+			}
+		}
+		for _, p := range a.Ports {
+			id := a.ID
+			if len(a.Ports) > 1 {
+				id += "/" + strings.ReplaceAll(fmt.Sprintf("%s-%s", p.Protocol, p.Ports), ",", "+")
+			}
+			rule := program.Rule{
+				ID: flow.RuleID(id), Pattern: a.Pattern, Prefixes: netset.Of(a.Prefixes...), Protocol: p.Protocol,
+				Ports: p.Ports, Sources: sources, Groups: names, Until: a.Until,
+			}
+			origin := program.Origin{
+				Requirement: a.ID, Feature: program.FeatureOwner, Stated: rule.Destination(),
+				Port: fmt.Sprintf("%s/%s", p.Protocol, p.Ports), Purpose: a.Reason,
+				Citation: program.Citation{Document: b.cluster.File, Line: a.Line},
+			}
+			if n, exact := a.Pattern.Name(); exact {
+				origin.Probe = n
+			} else if apex, wild := a.Pattern.Apex(); wild {
+				origin.Probe = dnsname.MustParse("sallyport-probe." + apex.String())
+			}
+			rule.Origins = []program.Origin{origin}
+			b.wants = append(b.wants, want{rule, -1})
+		}
+	}
+}

@@ -1,0 +1,259 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package flowlog writes what happened to flows as JSON lines: a decision when
+// a flow is judged and a close when it ends. Writing never blocks whoever
+// reports: events pass through a bounded queue, and what finds no room is
+// counted.
+package flowlog
+
+import (
+	"encoding/json"
+	"io"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/program"
+)
+
+// Schemas of the two records.
+const (
+	DecisionSchema = "sallyport.decision/1"
+	CloseSchema    = "sallyport.close/1"
+)
+
+// Event is a decision as the packet path reports it. It holds its name by value
+// so that reporting does not allocate.
+type Event struct {
+	At       time.Time
+	Flow     flow.Flow // Name is not looked at when NameLen is set
+	SrcPort  uint16
+	Decision flow.Decision
+	Path     string // what decided: "kernel", "hello", "proxy", "resolver"
+	Detail   string // one of a few constant texts, or ""
+
+	NameBytes [dnsname.MaxName + 2]byte
+	NameLen   uint8
+}
+
+// SetName notes the name as it was seen on the wire, cut to what a name can be.
+func (e *Event) SetName(b []byte) { e.NameLen = uint8(copy(e.NameBytes[:], b)) }
+
+// Decision is the record of a decision.
+type Decision struct {
+	Schema   string          `json:"schema"`
+	Time     time.Time       `json:"time"`
+	Flow     string          `json:"flow"` // joins the close record to this one
+	Verdict  flow.Verdict    `json:"verdict"`
+	Reason   flow.Reason     `json:"reason"`
+	Text     string          `json:"text"` // the reason as a clause
+	Rule     flow.RuleID     `json:"rule,omitempty"`
+	Name     string          `json:"name,omitempty"`
+	Proof    flow.Proof      `json:"proof"`
+	Source   string          `json:"source,omitempty"`      // address:port
+	Dest     string          `json:"destination,omitempty"` // address:port
+	Protocol string          `json:"protocol"`
+	Path     string          `json:"path"`
+	Detail   string          `json:"detail,omitempty"`
+	Allow    *program.Change `json:"wouldAllow,omitempty"` // the smallest rule that would have allowed it
+	AllowYML string          `json:"wouldAllowYAML,omitempty"`
+}
+
+// Close is the record of the end of a flow that was allowed.
+type Close struct {
+	Schema   string      `json:"schema"`
+	Time     time.Time   `json:"time"`
+	Flow     string      `json:"flow"`
+	Rule     flow.RuleID `json:"rule,omitempty"`
+	Source   string      `json:"source"`
+	Dest     string      `json:"destination"`
+	Protocol string      `json:"protocol"`
+	// Counted reports whether the kernel counted bytes and packets of this flow;
+	// without it they are 0.
+	Counted   bool    `json:"counted"`
+	BytesOut  uint64  `json:"bytesOut"`
+	BytesIn   uint64  `json:"bytesIn"`
+	PacketOut uint64  `json:"packetsOut"`
+	PacketIn  uint64  `json:"packetsIn"`
+	Seconds   float64 `json:"seconds"`
+}
+
+// Tuple names a flow on the wire, from the client's side.
+type Tuple struct {
+	Transport flow.Transport
+	Src, Dst  netip.AddrPort
+}
+
+// Closed is the end of a flow as conntrack reports it.
+type Closed struct {
+	At       time.Time
+	Tuple    Tuple
+	Counted  bool
+	BytesOut uint64
+	BytesIn  uint64
+	PktsOut  uint64
+	PktsIn   uint64
+}
+
+// Log writes records. Decide and End may be called from anywhere; Run writes.
+type Log struct {
+	rules   func() *program.Program // current rules, for what would have allowed a flow
+	prefix  string                  // makes flow ids unique across restarts
+	in      chan any                // Event by pointer from the pool, Closed by value
+	pool    sync.Pool
+	dropped atomic.Uint64
+
+	// Only Run touches these.
+	seq  uint64
+	open map[Tuple]opened
+}
+
+type opened struct {
+	id   string
+	rule flow.RuleID
+	at   time.Time
+}
+
+// queueLen is how many events may wait to be written.
+const queueLen = 16384
+
+// maxOpen bounds how many open flows are remembered for their close records;
+// the flows beyond it close without one.
+const maxOpen = 200_000
+
+// New returns a log whose flow ids begin with the given prefix.
+func New(prefix string, rules func() *program.Program) *Log {
+	return &Log{
+		rules: rules, prefix: prefix, in: make(chan any, queueLen),
+		pool: sync.Pool{New: func() any { return new(Event) }},
+		open: make(map[Tuple]opened),
+	}
+}
+
+// Decide reports a decision. It does not block, and keeps nothing of e.
+func (l *Log) Decide(e *Event) {
+	c := l.pool.Get().(*Event)
+	*c = *e
+	select {
+	case l.in <- c:
+	default:
+		l.pool.Put(c)
+		l.dropped.Add(1)
+	}
+}
+
+// End reports that a flow has ended. It does not block.
+func (l *Log) End(c Closed) {
+	select {
+	case l.in <- c:
+	default:
+		l.dropped.Add(1)
+	}
+}
+
+// Dropped returns how many records found no room.
+func (l *Log) Dropped() uint64 { return l.dropped.Load() }
+
+// Run writes records to w until done is closed, then what still waits. An error
+// of w is returned once; later records are lost, and the flows go on.
+func (l *Log) Run(done <-chan struct{}, w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	var first error
+	write := func(r any) {
+		if r == nil {
+			return
+		}
+		if err := enc.Encode(r); err != nil && first == nil {
+			first = err
+		}
+	}
+	for {
+		select {
+		case e := <-l.in:
+			write(l.record(e))
+		case <-done:
+			for {
+				select {
+				case e := <-l.in:
+					write(l.record(e))
+				default:
+					return first
+				}
+			}
+		}
+	}
+}
+
+// record turns what was reported into what is written, nil for nothing.
+func (l *Log) record(in any) any {
+	switch e := in.(type) {
+	case *Event:
+		r := l.decision(e)
+		l.pool.Put(e)
+		return r
+	case Closed:
+		return l.closed(e)
+	}
+	return nil
+}
+
+func (l *Log) decision(e *Event) Decision {
+	l.seq++
+	f := e.Flow
+	if e.NameLen > 0 {
+		f.Name, _ = dnsname.Parse(string(e.NameBytes[:e.NameLen]))
+	}
+	r := Decision{
+		Schema: DecisionSchema, Time: e.At.UTC(), Flow: l.prefix + "-" + strconv.FormatUint(l.seq, 36),
+		Verdict: e.Decision.Verdict, Reason: e.Decision.Reason, Text: e.Decision.Reason.Text(), Rule: e.Decision.Rule,
+		Name: f.Name.String(), Proof: f.Proof, Protocol: f.Protocol().String(), Path: e.Path, Detail: e.Detail,
+	}
+	if r.Name == "" && e.NameLen > 0 {
+		r.Name = strconv.QuoteToASCII(string(e.NameBytes[:e.NameLen]))
+	}
+	if f.Src.IsValid() {
+		r.Source = addrPort(f.Src, e.SrcPort)
+	}
+	if f.Dst.IsValid() {
+		r.Dest = addrPort(f.Dst, f.Port)
+	}
+	if e.Decision.Verdict == flow.Deny {
+		if p := l.rules(); p != nil {
+			if c, ok := p.Suggest(f, e.Decision); ok {
+				r.Allow, r.AllowYML = &c, c.YAML()
+			}
+		}
+	} else if f.Src.IsValid() && f.Dst.IsValid() && len(l.open) < maxOpen {
+		t := Tuple{f.Transport, netip.AddrPortFrom(f.Src, e.SrcPort), netip.AddrPortFrom(f.Dst, f.Port)}
+		l.open[t] = opened{r.Flow, r.Rule, e.At}
+	}
+	return r
+}
+
+// addrPort writes address and port, or the address alone when there is no port.
+func addrPort(a netip.Addr, port uint16) string {
+	if port == 0 {
+		return a.String()
+	}
+	return netip.AddrPortFrom(a, port).String()
+}
+
+func (l *Log) closed(c Closed) any {
+	o, ok := l.open[c.Tuple]
+	if !ok {
+		return nil
+	}
+	delete(l.open, c.Tuple)
+	return Close{
+		Schema: CloseSchema, Time: c.At.UTC(), Flow: o.id, Rule: o.rule,
+		Source: c.Tuple.Src.String(), Dest: c.Tuple.Dst.String(), Protocol: c.Tuple.Transport.String(),
+		Counted: c.Counted, BytesOut: c.BytesOut, BytesIn: c.BytesIn, PacketOut: c.PktsOut, PacketIn: c.PktsIn,
+		Seconds: c.At.Sub(o.at).Seconds(),
+	}
+}

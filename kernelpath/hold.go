@@ -1,0 +1,390 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/tlshello"
+)
+
+// Limits of what is held of one flow, and of all.
+const (
+	maxSegments = 64
+	helloTime   = 3 * time.Second
+	// reorderTime is how long a first segment that is no hello may wait for an
+	// earlier one that the network has delayed.
+	reorderTime = 100 * time.Millisecond
+	// pendingTime is how long a server may take to acknowledge a hello.
+	pendingTime = 30 * time.Second
+	maxHeld     = 8192
+)
+
+// hold keeps the first bytes of flows until they can be judged. It belongs to
+// one queue and is used by its thread alone.
+type hold struct {
+	judge   *Judge
+	marks   Marks
+	sources netset.Set
+	reset   func(flowKey, uint32) // tells the server; may be nil
+
+	now      time.Time
+	flows    map[flowKey]*heldFlow
+	free     []*heldFlow
+	waiting  int // flows whose deadline is a reorderTime
+	verdicts []verdict
+	scratch  [tlshello.MaxBytes]byte
+	event    flowlog.Event
+}
+
+// flowKey is a TCP flow from the client's side.
+type flowKey struct{ src, dst netip.AddrPort }
+
+// heldFlow is the beginning of a client's stream.
+type heldFlow struct {
+	base     uint32 // sequence number of buf[0]
+	buf      []byte // bytes from base on; valid where have says
+	have     []span // received parts of buf, sorted and disjoint
+	ids      []uint32
+	marks    []uint32
+	segments int
+	deadline time.Time
+	stray    bool // the first segment was no hello; waits for an earlier one
+
+	pending bool   // judged and let through; waits for the server's acknowledgement
+	end     uint32 // sequence number behind what was let through
+}
+
+// span is buf[lo:hi].
+type span struct{ lo, hi int }
+
+func newHold(j *Judge, m Marks, sources netset.Set) *hold {
+	return &hold{judge: j, marks: m, sources: sources, flows: make(map[flowKey]*heldFlow), now: time.Now()}
+}
+
+// packet judges one queued packet, or holds it. Every packet gets a verdict,
+// now or when its flow is judged or expires.
+func (h *hold) packet(id, mark uint32, raw []byte) {
+	p, ok := readPacket(raw)
+	if !ok || p.truncated {
+		h.drop(id)
+		return
+	}
+	switch p.transport {
+	case flow.UDP:
+		h.datagram(id, mark, &p)
+	case flow.TCP:
+		switch {
+		case !h.sources.Contains(p.src):
+			h.reply(id, mark, &p)
+		case p.flags&(flagSYN|flagACK|flagRST) == flagSYN:
+			h.connect(id, mark, &p)
+		default:
+			h.segment(id, mark, &p)
+		}
+	default:
+		h.drop(id)
+	}
+}
+
+func (h *hold) drop(id uint32) { h.verdicts = append(h.verdicts, verdict{id: id}) }
+
+// pass lets a packet on with the given bits of ours in its mark.
+func (h *hold) pass(id, mark, ours uint32) {
+	h.verdicts = append(h.verdicts, verdict{id, true, mark&^h.marks.Mask() | ours})
+}
+
+func flowOf(p *packet) flow.Flow {
+	return flow.Flow{Src: p.src, Dst: p.dst, Port: p.dstPort, Transport: p.transport}
+}
+
+// datagram judges the first datagram of a UDP flow by the binding.
+func (h *hold) datagram(id, mark uint32, p *packet) {
+	f := flowOf(p)
+	d, _ := h.judge.binding(&f, h.now)
+	h.record(f, p.srcPort, d, nil)
+	if d.Verdict == flow.Allow {
+		h.pass(id, mark, h.marks.Released())
+	} else {
+		h.pass(id, mark, h.marks.Denied())
+	}
+}
+
+// connect judges the first segment of a TCP flow to an address that some name
+// leads to without any first bytes to read.
+func (h *hold) connect(id, mark uint32, p *packet) {
+	f := flowOf(p)
+	d, _ := h.judge.binding(&f, h.now)
+	switch {
+	case d.Verdict == flow.Allow:
+		h.record(f, p.srcPort, d, nil)
+		h.pass(id, mark, h.marks.Released())
+	case h.judge.awaitsHello(f, h.now):
+		h.pass(id, mark, 0)
+	default:
+		h.record(f, p.srcPort, d, nil)
+		h.pass(id, mark, h.marks.Denied())
+	}
+}
+
+// segment takes a client's segment with payload.
+func (h *hold) segment(id, mark uint32, p *packet) {
+	key := flowKey{netip.AddrPortFrom(p.src, p.srcPort), netip.AddrPortFrom(p.dst, p.dstPort)}
+	held := h.flows[key]
+	switch {
+	case len(p.payload) == 0:
+		h.pass(id, mark, 0)
+		return
+	case held == nil && len(h.flows) >= maxHeld:
+		h.record(flowOf(p), p.srcPort, flow.Decision{Reason: flow.Overload}, nil)
+		h.drop(id)
+		return
+	case held == nil:
+		held = h.take(p.seq)
+		h.flows[key] = held
+	case held.pending:
+		h.again(key, held, id, mark, p)
+		return
+	}
+	held.segments++
+	held.ids = append(held.ids, id)
+	held.marks = append(held.marks, mark)
+	if reason := held.insert(p.seq, p.payload); reason != flow.NotDecided {
+		h.deny(key, held, p, flow.Decision{Reason: reason}, nil)
+		return
+	}
+	hello, more, reason := tlshello.Read(held.prefix(), h.scratch[:])
+	switch {
+	case more && held.segments >= maxSegments:
+		h.deny(key, held, p, flow.Decision{Reason: flow.HelloTooLong}, nil)
+		return
+	case more:
+		h.unstray(held)
+		return
+	case reason == flow.NotTLS && held.segments == 1:
+		held.stray = true
+		held.deadline = h.now.Add(reorderTime)
+		h.waiting++
+		return
+	}
+	h.unstray(held)
+	f := flowOf(p)
+	var buf [dnsname.MaxName]byte
+	name, err := dnsname.AppendCanonical(buf[:0], hello.Name)
+	if err != nil {
+		name = hello.Name
+	}
+	d := h.judge.hello(&f, hello, reason, name, h.now)
+	if d.Verdict != flow.Allow {
+		h.deny(key, held, p, d, name)
+		return
+	}
+	h.record(f, p.srcPort, d, name)
+	held.pending = true
+	held.end = held.base + uint32(len(held.prefix()))
+	held.deadline = h.now.Add(pendingTime)
+	for i, id := range held.ids {
+		h.pass(id, held.marks[i], h.marks.Pending())
+	}
+	held.ids, held.marks = held.ids[:0], held.marks[:0]
+}
+
+// unstray gives a flow whose first segment was no hello the whole time, now that
+// an earlier one has come.
+func (h *hold) unstray(held *heldFlow) {
+	if held.stray {
+		held.stray = false
+		held.deadline = h.now.Add(helloTime)
+		h.waiting--
+	}
+}
+
+// again takes a segment of a flow whose hello is on its way. What it repeats
+// must be what was judged; what it adds goes on with it.
+func (h *hold) again(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
+	off := int(int32(p.seq - held.base))
+	end := int(int32(held.end - held.base))
+	if off < 0 || off < end && !bytes.Equal(p.payload[:min(len(p.payload), end-off)], held.buf[off:min(off+len(p.payload), end)]) {
+		held.ids = append(held.ids, id)
+		held.marks = append(held.marks, mark)
+		h.deny(key, held, p, flow.Decision{Reason: flow.OverlapMismatch}, nil)
+		return
+	}
+	h.pass(id, mark, h.marks.Pending())
+}
+
+// reply takes a packet of the server of a flow whose hello is on its way. When
+// it acknowledges the whole hello, the flow is released: what was judged is what
+// the server got.
+func (h *hold) reply(id, mark uint32, p *packet) {
+	key := flowKey{netip.AddrPortFrom(p.dst, p.dstPort), netip.AddrPortFrom(p.src, p.srcPort)}
+	held := h.flows[key]
+	switch {
+	case p.flags&flagRST != 0:
+		h.pass(id, mark, 0)
+		if held != nil && held.pending {
+			h.give(key, held)
+		}
+	case held != nil && held.pending && p.flags&flagACK != 0 && int32(p.ack-held.end) >= 0:
+		h.pass(id, mark, h.marks.Released())
+		h.give(key, held)
+	case p.payloadBytes == 0:
+		h.pass(id, mark, 0)
+	default:
+		h.drop(id)
+	}
+}
+
+// deny refuses a flow: its segments are dropped but for the last, which the
+// kernel answers with a reset, and the server gets one too.
+func (h *hold) deny(key flowKey, held *heldFlow, p *packet, d flow.Decision, name []byte) {
+	f := flow.Flow{Src: key.src.Addr(), Dst: key.dst.Addr(), Port: key.dst.Port(), Transport: flow.TCP, App: flow.TLS}
+	if d.Reason == flow.NotTLS {
+		f.App = flow.Raw
+	}
+	h.record(f, key.src.Port(), d, name)
+	for i, id := range held.ids {
+		if i < len(held.ids)-1 {
+			h.drop(id)
+		} else {
+			h.pass(id, held.marks[i], h.marks.Denied())
+		}
+	}
+	if h.reset != nil {
+		h.reset(key, held.base)
+		if held.pending {
+			h.reset(key, held.end)
+		}
+	}
+	h.give(key, held)
+}
+
+// expire refuses the flows whose time is over.
+func (h *hold) expire() {
+	for key, held := range h.flows {
+		if h.now.Before(held.deadline) {
+			continue
+		}
+		switch {
+		case held.pending:
+			h.give(key, held)
+		case held.stray:
+			h.deny(key, held, nil, flow.Decision{Reason: flow.NotTLS}, nil)
+		default:
+			h.deny(key, held, nil, flow.Decision{Reason: flow.HelloTimeout}, nil)
+		}
+	}
+}
+
+// soon reports whether some flow's time is over before the next tick.
+func (h *hold) soon() bool { return h.waiting > 0 }
+
+func (h *hold) record(f flow.Flow, srcPort uint16, d flow.Decision, name []byte) {
+	e := &h.event
+	e.At, e.Flow, e.SrcPort, e.Decision, e.Path, e.NameLen = h.now, f, srcPort, d, "hello", 0
+	if name != nil {
+		e.SetName(name)
+	}
+	h.judge.Record(e)
+}
+
+// take returns an empty held flow whose stream begins at seq.
+func (h *hold) take(seq uint32) *heldFlow {
+	var held *heldFlow
+	if n := len(h.free); n > 0 {
+		held, h.free = h.free[n-1], h.free[:n-1]
+	} else {
+		held = &heldFlow{buf: make([]byte, 0, 2048)}
+	}
+	*held = heldFlow{
+		base: seq, deadline: h.now.Add(helloTime),
+		buf: held.buf[:0], have: held.have[:0], ids: held.ids[:0], marks: held.marks[:0],
+	}
+	return held
+}
+
+// give forgets a flow and keeps its buffers for the next one.
+func (h *hold) give(key flowKey, held *heldFlow) {
+	if held.stray {
+		h.waiting--
+	}
+	delete(h.flows, key)
+	if cap(held.buf) <= 4096 && len(h.free) < 1024 {
+		h.free = append(h.free, held)
+	}
+}
+
+// insert adds the bytes of a segment. The first copy of a byte is the one that
+// counts; another that differs is an overlap mismatch. A segment from before
+// base moves base.
+func (held *heldFlow) insert(seq uint32, payload []byte) flow.Reason {
+	off := int(int32(seq - held.base))
+	if off < 0 {
+		if -off > tlshello.MaxStream {
+			return flow.HelloTooLong
+		}
+		held.shift(-off)
+		held.base, off = seq, 0
+	}
+	if off > tlshello.MaxStream {
+		return flow.HelloTooLong
+	}
+	end := off + len(payload)
+	if end > len(held.buf) {
+		held.buf = append(held.buf, make([]byte, end-len(held.buf))...)
+	}
+	for _, s := range held.have {
+		lo, hi := max(s.lo, off), min(s.hi, end)
+		if lo < hi && !bytes.Equal(held.buf[lo:hi], payload[lo-off:hi-off]) {
+			return flow.OverlapMismatch
+		}
+	}
+	copy(held.buf[off:], payload) // what was there is equal
+	held.add(span{off, end})
+	return flow.NotDecided
+}
+
+// shift makes room for n bytes before base.
+func (held *heldFlow) shift(n int) {
+	held.buf = append(held.buf, make([]byte, n)...)
+	copy(held.buf[n:], held.buf[:len(held.buf)-n])
+	for i := range held.have {
+		held.have[i].lo += n
+		held.have[i].hi += n
+	}
+}
+
+// add joins s with the spans it touches.
+func (held *heldFlow) add(s span) {
+	i := 0
+	for i < len(held.have) && held.have[i].hi < s.lo {
+		i++
+	}
+	k := i
+	for k < len(held.have) && held.have[k].lo <= s.hi {
+		s.lo, s.hi = min(s.lo, held.have[k].lo), max(s.hi, held.have[k].hi)
+		k++
+	}
+	if i == k {
+		held.have = append(held.have, span{})
+		copy(held.have[i+1:], held.have[i:])
+	} else {
+		held.have = append(held.have[:i+1], held.have[k:]...)
+	}
+	held.have[i] = s
+}
+
+// prefix returns the bytes from base on that have arrived without a hole.
+func (held *heldFlow) prefix() []byte {
+	if len(held.have) == 0 || held.have[0].lo != 0 {
+		return nil
+	}
+	return held.buf[:held.have[0].hi]
+}

@@ -1,0 +1,79 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/nametable"
+	"github.com/sallyport/sallyport/tlshello"
+)
+
+// Judge decides about flows that are by name. Its functions are called from
+// every queue's thread.
+type Judge struct {
+	Rules  func() *decide.Snapshot // the rules in force; never nil
+	Names  *nametable.Table
+	Record func(*flowlog.Event) // must neither block nor keep the event
+}
+
+// hello judges a flow by its whole ClientHello. f has everything but the name
+// and the proof.
+func (j *Judge) hello(f *flow.Flow, h tlshello.Hello, reason flow.Reason, name []byte, at time.Time) flow.Decision {
+	f.App = flow.TLS
+	switch {
+	case reason != flow.NotDecided:
+		return flow.Decision{Reason: reason}
+	case h.ECH:
+		return flow.Decision{Reason: flow.EncryptedHello}
+	}
+	bound := j.Names.Bound(name, f.Dst, at)
+	f.Proof = flow.Unproved
+	if bound {
+		f.Proof = flow.BySNI
+	}
+	d := j.Rules().DecideBytes(*f, name, at)
+	if d.Reason == flow.NameUnproved {
+		d.Reason = flow.NameAddressMismatch
+	}
+	return d
+}
+
+// binding judges a flow by nothing but the names that lead to its address. It
+// returns the name that allows it, or the one that came nearest.
+func (j *Judge) binding(f *flow.Flow, at time.Time) (flow.Decision, dnsname.Name) {
+	best := flow.Decision{Reason: flow.UnboundAddress}
+	var bestName dnsname.Name
+	rules := j.Rules()
+	f.App, f.Proof = flow.Raw, flow.ByDNS
+	j.Names.Each(f.Dst, at, func(n dnsname.Name) bool {
+		f.Name = n
+		if d := rules.Decide(*f, at); d.Verdict == flow.Allow || bestName.IsZero() {
+			best, bestName = d, n
+		}
+		return best.Verdict != flow.Allow
+	})
+	f.Name = bestName
+	if best.Verdict != flow.Allow {
+		f.Proof = flow.Unproved
+	}
+	return best, bestName
+}
+
+// awaitsHello reports whether some name that leads to the flow's address is
+// allowed over TLS, so that a connection may be opened and judged by its hello.
+func (j *Judge) awaitsHello(f flow.Flow, at time.Time) bool {
+	rules, yes := j.Rules(), false
+	f.App, f.Proof = flow.TLS, flow.BySNI
+	j.Names.Each(f.Dst, at, func(n dnsname.Name) bool {
+		f.Name = n
+		yes = rules.Decide(f, at).Verdict == flow.Allow
+		return !yes
+	})
+	return yes
+}

@@ -1,0 +1,141 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+)
+
+// Messages and attributes of the packet log (linux/netfilter/nfnetlink_log.h).
+const (
+	nfulnlMsgPacket = subsysULog<<8 | 0
+	nfulnlMsgConfig = subsysULog<<8 | 1
+
+	nfulaPayload = 9
+	nfulaPrefix  = 10
+
+	nfulaCfgCmd    = 1
+	nfulaCfgMode   = 2
+	nfulaCfgQThres = 5
+)
+
+// kernelLog turns what the table decides without user space into records.
+type kernelLog struct {
+	sock  *nlSocket
+	judge *Judge
+	group uint16
+	event flowlog.Event
+}
+
+func openKernelLog(group uint16, j *Judge) (*kernelLog, error) {
+	sock, err := openNetlink(1 << 20)
+	if err != nil {
+		return nil, fmt.Errorf("open packet log: %w", err)
+	}
+	mode := append(binary.BigEndian.AppendUint32(nil, 256), copyPacket, 0)
+	for _, a := range []attr{
+		{nfulaCfgCmd, []byte{cfgCmdBind}},
+		{nfulaCfgMode, mode},
+		{nfulaCfgQThres, binary.BigEndian.AppendUint32(nil, 1)},
+	} {
+		if err := sock.config(nfulnlMsgConfig, unix.NFPROTO_UNSPEC, group, a); err != nil {
+			sock.close()
+			if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EPERM) {
+				return nil, fmt.Errorf("packet log group %d belongs to another process: %w", group, err)
+			}
+			return nil, fmt.Errorf("set up packet log group %d: %w", group, err)
+		}
+	}
+	return &kernelLog{sock: sock, judge: j, group: group}, nil
+}
+
+// run reads messages until ctx ends.
+func (k *kernelLog) run(ctx context.Context) error {
+	defer k.sock.close()
+	buf := make([]byte, 64<<10)
+	for ctx.Err() == nil {
+		ready, err := k.sock.wait(int(tick / time.Millisecond))
+		if err != nil {
+			return err
+		}
+		if !ready {
+			continue
+		}
+		n, _, err := unix.Recvfrom(k.sock.fd, buf, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
+			continue
+		case err != nil:
+			return fmt.Errorf("read packet log group %d: %w", k.group, err)
+		}
+		now := time.Now()
+		for m := range messages(buf[:n]) {
+			if m.typ == nfulnlMsgPacket && len(m.data) >= nfgenHdr {
+				k.message(m.data[nfgenHdr:], now)
+			}
+		}
+	}
+	return nil
+}
+
+// message records one logged packet.
+func (k *kernelLog) message(b []byte, now time.Time) {
+	var prefix string
+	var payload []byte
+	for typ, data := range attributes(b) {
+		switch typ {
+		case nfulaPrefix:
+			prefix = strings.TrimRight(string(data), "\x00")
+		case nfulaPayload:
+			payload = data
+		}
+	}
+	p, ok := readPacket(payload)
+	if !ok && !p.src.IsValid() {
+		return
+	}
+	f := flowOf(&p)
+	d, detail := k.decision(prefix, &f, now)
+	e := &k.event
+	e.At, e.Flow, e.SrcPort, e.Decision, e.Path, e.Detail, e.NameLen = now, f, p.srcPort, d, "kernel", detail, 0
+	k.judge.Record(e)
+}
+
+// decision says what the table decided, with the rule behind it.
+func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow.Decision, detail string) {
+	switch prefix {
+	case logAddress:
+		f.Proof = flow.ByAddress
+		return k.judge.Rules().Decide(*f, now), ""
+	case logSource:
+		return flow.Decision{Reason: flow.SourceNotAllowed}, "the source is no part of the cluster that the gateway sees"
+	case logDNS:
+		return flow.Decision{Reason: flow.OtherResolver}, ""
+	case logPing:
+		return flow.Decision{Reason: flow.PingDenied}, ""
+	case logICMP:
+		return flow.Decision{Reason: flow.ICMPDenied}, ""
+	case logProto:
+		return flow.Decision{Reason: flow.TransportDenied}, ""
+	}
+	// Unbound: when names lead to the address, what is wrong is the port.
+	if d, name := k.judge.binding(f, now); !name.IsZero() && d.Verdict == flow.Deny {
+		return d, ""
+	}
+	if f.Transport == flow.UDP && f.Port == 443 {
+		detail = "QUIC is refused so that clients fall back to TCP"
+	}
+	f.Proof = flow.Unproved
+	return flow.Decision{Reason: flow.UnboundAddress}, detail
+}

@@ -1,0 +1,269 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Messages and attributes of the packet queue (linux/netfilter/nfnetlink_queue.h).
+const (
+	nfqnlMsgPacket  = subsysQueue<<8 | 0
+	nfqnlMsgVerdict = subsysQueue<<8 | 1
+	nfqnlMsgConfig  = subsysQueue<<8 | 2
+
+	nfqaPacketHdr  = 1
+	nfqaVerdictHdr = 2
+	nfqaMark       = 3
+	nfqaPayload    = 10
+
+	nfqaCfgCmd         = 1
+	nfqaCfgParams      = 2
+	nfqaCfgQueueMaxLen = 3
+	nfqaCfgMask        = 4
+	nfqaCfgFlags       = 5
+
+	cfgCmdBind   = 1
+	copyPacket   = 2
+	cfgFlagGSO   = 1 << 2 // NFQA_CFG_F_GSO: packets come as they are, without being segmented first
+	verdictDrop  = 0
+	verdictAccpt = 1
+)
+
+const (
+	// copyRange is how many bytes of a packet are copied to user space: one TLS
+	// record of the largest size, with headers.
+	copyRange = 17 << 10
+	// queueLen is how many packets wait in the kernel for a verdict; more are
+	// dropped.
+	queueLen = 8192
+	// batch is how many messages one system call takes.
+	batch = 64
+	// tick is how often held hellos are looked at for their time limit, and
+	// shortTick while one of them waits for something short.
+	tick      = 250 * time.Millisecond
+	shortTick = 25 * time.Millisecond
+)
+
+// verdict is the answer about one queued packet: its id, whether it goes on, and
+// the bits of ours that are to be in its mark.
+type verdict struct {
+	id     uint32
+	accept bool
+	mark   uint32
+}
+
+// queue is one NFQUEUE with the thread that serves it.
+type queue struct {
+	num  uint16
+	sock *nlSocket
+	hold *hold
+	out  []byte // verdict messages of the batch under way
+}
+
+// openQueue binds to queue num, alone: when another process is bound to it, the
+// error says so.
+func openQueue(num uint16, h *hold) (*queue, error) {
+	sock, err := openNetlink(8 << 20)
+	if err != nil {
+		return nil, fmt.Errorf("open packet queue %d: %w", num, err)
+	}
+	q := &queue{num: num, sock: sock, hold: h, out: make([]byte, 0, batch*64)}
+	steps := []struct {
+		what string
+		attr []attr
+	}{
+		{"bind to", []attr{{nfqaCfgCmd, []byte{cfgCmdBind, 0, 0, 0}}}},
+		{"set the copy range of", []attr{{nfqaCfgParams, append(binary.BigEndian.AppendUint32(nil, copyRange), copyPacket)}}},
+		{"set the length of", []attr{{nfqaCfgQueueMaxLen, binary.BigEndian.AppendUint32(nil, queueLen)}}},
+		{"set the flags of", []attr{
+			{nfqaCfgFlags, binary.BigEndian.AppendUint32(nil, cfgFlagGSO)},
+			{nfqaCfgMask, binary.BigEndian.AppendUint32(nil, cfgFlagGSO)},
+		}},
+	}
+	for _, s := range steps {
+		if err := sock.config(nfqnlMsgConfig, unix.NFPROTO_UNSPEC, num, s.attr...); err != nil {
+			sock.close()
+			if s.what == "bind to" && (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EPERM)) {
+				return nil, fmt.Errorf("packet queue %d belongs to another process: %w", num, err)
+			}
+			return nil, fmt.Errorf("%s packet queue %d: %w", s.what, num, err)
+		}
+	}
+	return q, nil
+}
+
+// run serves the queue until ctx ends. It keeps its thread: packets of one flow
+// always come to one queue, so their order is the order on the wire.
+func (q *queue) run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer q.sock.close()
+	var (
+		bufs [batch][]byte
+		iovs [batch]unix.Iovec
+		msgs [batch]mmsghdr
+	)
+	const size = copyRange + 1024 // with the other attributes of a message
+	backing := make([]byte, batch*size)
+	for i := range bufs {
+		bufs[i] = backing[i*size : (i+1)*size]
+		iovs[i].Base = &bufs[i][0]
+		iovs[i].SetLen(size)
+		msgs[i].hdr.Iov = &iovs[i]
+		msgs[i].hdr.SetIovlen(1)
+	}
+	lastTick := time.Now()
+	for ctx.Err() == nil {
+		every := tick
+		if q.hold.soon() {
+			every = shortTick
+		}
+		ready, err := q.sock.wait(int(every / time.Millisecond))
+		if err != nil {
+			return err
+		}
+		if ready {
+			n, err := recvmmsg(q.sock.fd, msgs[:])
+			if err != nil {
+				return fmt.Errorf("read packet queue %d: %w", q.num, err)
+			}
+			q.hold.now = time.Now()
+			for i := range n {
+				for m := range messages(bufs[i][:msgs[i].n]) {
+					if m.typ == nfqnlMsgPacket && len(m.data) >= nfgenHdr {
+						q.packet(m.data[nfgenHdr:])
+					}
+				}
+			}
+		}
+		if now := time.Now(); now.Sub(lastTick) >= every {
+			lastTick = now
+			q.hold.now = now
+			q.hold.expire()
+		}
+		if err := q.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packet reads one queued packet and hands it to the hold. A message without an
+// id cannot be answered; one without a readable packet is dropped.
+func (q *queue) packet(b []byte) {
+	var id uint32
+	var payload []byte
+	var mark uint32
+	haveID := false
+	for typ, data := range attributes(b) {
+		switch typ {
+		case nfqaPacketHdr:
+			if len(data) >= 4 {
+				id, haveID = binary.BigEndian.Uint32(data), true
+			}
+		case nfqaPayload:
+			payload = data
+		case nfqaMark:
+			if len(data) == 4 {
+				mark = binary.BigEndian.Uint32(data)
+			}
+		}
+	}
+	if !haveID {
+		return
+	}
+	q.hold.packet(id, mark, payload)
+}
+
+// flush sends the verdicts of the batch in one system call.
+func (q *queue) flush() error {
+	for _, v := range q.hold.verdicts {
+		q.out = q.appendVerdict(q.out, v)
+	}
+	q.hold.verdicts = q.hold.verdicts[:0]
+	if len(q.out) == 0 {
+		return nil
+	}
+	err := sendto(q.sock.fd, q.out)
+	q.out = q.out[:0]
+	// A verdict about a packet that is no longer queued is ENOENT, and harmless.
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("send verdicts to packet queue %d: %w", q.num, err)
+	}
+	return nil
+}
+
+func (q *queue) appendVerdict(b []byte, v verdict) []byte {
+	begin := len(b)
+	b = append(b, zeros[:nlmsgHdr]...)
+	b = append(b, unix.NFPROTO_UNSPEC, 0)
+	b = binary.BigEndian.AppendUint16(b, q.num)
+	b = binary.NativeEndian.AppendUint16(b, attrHdr+8)
+	b = binary.NativeEndian.AppendUint16(b, nfqaVerdictHdr)
+	code := uint32(verdictDrop)
+	if v.accept {
+		code = verdictAccpt
+	}
+	b = binary.BigEndian.AppendUint32(b, code)
+	b = binary.BigEndian.AppendUint32(b, v.id)
+	if v.accept {
+		b = binary.NativeEndian.AppendUint16(b, attrHdr+4)
+		b = binary.NativeEndian.AppendUint16(b, nfqaMark)
+		b = binary.BigEndian.AppendUint32(b, v.mark)
+	}
+	putHeader(b[begin:], nfqnlMsgVerdict, unix.NLM_F_REQUEST, 0, 0)
+	return b
+}
+
+var zeros [nlmsgHdr]byte
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+// recvmmsg takes up to len(msgs) datagrams without blocking.
+func recvmmsg(fd int, msgs []mmsghdr) (int, error) {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&msgs[0])),
+			uintptr(len(msgs)), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		case unix.EAGAIN, unix.ENOBUFS:
+			return 0, nil
+		default:
+			return 0, os.NewSyscallError("recvmmsg", errno)
+		}
+	}
+}
+
+// sendto sends b to the kernel without the allocation of a socket address.
+func sendto(fd int, b []byte) error {
+	sa := unix.RawSockaddrNetlink{Family: unix.AF_NETLINK}
+	for {
+		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+			0, uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrNetlink)
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return errno
+		}
+	}
+}

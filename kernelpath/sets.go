@@ -1,0 +1,263 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/portset"
+	"github.com/sallyport/sallyport/program"
+)
+
+// Element is one destination that names lead to, and how flows to it are judged.
+type Element struct {
+	Addr     netip.Addr
+	Protocol flow.Protocol
+	Port     uint16
+}
+
+// setElement is an element of one of the learned sets.
+type setElement struct {
+	set string
+	Element
+}
+
+// learned returns the set that e belongs to.
+func (e Element) learned() setElement {
+	kind := "raw"
+	switch e.Protocol.App {
+	case flow.TLS:
+		kind = "tls"
+	case flow.HTTP:
+		kind = "http"
+	}
+	return setElement{kind + familyOf(e.Addr).name, e}
+}
+
+func familyOf(a netip.Addr) family {
+	if a.Is4() {
+		return ipv4
+	}
+	return ipv6
+}
+
+// key returns the element as ip daddr . meta l4proto . th dport.
+func (e Element) key() []byte {
+	k := e.Addr.AsSlice()
+	k = append(k, byte(e.Protocol.Transport), 0, 0, 0)
+	return append(binary.BigEndian.AppendUint16(k, e.Port), 0, 0)
+}
+
+// chunk is how many elements go into one netlink message: its attribute length
+// is 16 bits, and an element with a key of 24 bytes takes about 50.
+const chunk = 500
+
+// addSets adds the sets that rules look into: fixed ones with their elements,
+// and the learned ones with what is bound now.
+func (b *table) addSets(rules []program.Rule, bindings []Element, have map[setElement]bool) error {
+	private := netset.Private()
+	for _, f := range []family{ipv4, ipv6} {
+		if err := b.addressSet("sources"+f.name, f, b.cfg.Sources); err != nil {
+			return err
+		}
+		if err := b.addressSet("private"+f.name, f, private); err != nil {
+			return err
+		}
+		if err := b.betweenSet("address"+f.name, f, rules); err != nil {
+			return err
+		}
+		for _, kind := range []string{"tls", "raw", "http"} {
+			set := &nftables.Set{
+				Table: b.t, Name: kind + f.name, Concatenation: true,
+				KeyType: nftables.MustConcatSetType(f.keyType, nftables.TypeInetProto, nftables.TypeInetService),
+			}
+			b.sets[set.Name] = set
+			if err := b.conn.AddSet(set, nil); err != nil {
+				return fmt.Errorf("add set %s: %w", set.Name, err)
+			}
+		}
+	}
+	grouped := make(map[string][]nftables.SetElement)
+	for _, e := range bindings {
+		if le := e.learned(); !have[le] {
+			have[le] = true
+			grouped[le.set] = append(grouped[le.set], nftables.SetElement{Key: e.key()})
+		}
+	}
+	for name, elements := range grouped {
+		for len(elements) > 0 {
+			n := min(chunk, len(elements))
+			if err := b.conn.SetAddElements(b.sets[name], elements[:n]); err != nil {
+				return fmt.Errorf("fill set %s: %w", name, err)
+			}
+			elements = elements[n:]
+		}
+	}
+	return nil
+}
+
+// addressSet adds an interval set of addresses. An interval set holds the start
+// of each range and the address behind its end.
+func (b *table) addressSet(name string, f family, s netset.Set) error {
+	set := &nftables.Set{Table: b.t, Name: name, KeyType: f.keyType, Interval: true}
+	b.sets[name] = set
+	var elements []nftables.SetElement
+	for _, r := range s.Ranges() {
+		if r.Lo.BitLen() != int(f.size)*8 {
+			continue
+		}
+		elements = append(elements, nftables.SetElement{Key: r.Lo.AsSlice()})
+		if end := r.Hi.Next(); end.IsValid() {
+			elements = append(elements, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
+		}
+	}
+	if err := b.conn.AddSet(set, elements); err != nil {
+		return fmt.Errorf("add set %s: %w", name, err)
+	}
+	return nil
+}
+
+// betweenSet adds the set of ip saddr . ip daddr . meta l4proto . th dport that
+// the rules about addresses allow.
+func (b *table) betweenSet(name string, f family, rules []program.Rule) error {
+	set := &nftables.Set{
+		Table: b.t, Name: name, Concatenation: true, Interval: true,
+		KeyType: nftables.MustConcatSetType(f.keyType, f.keyType, nftables.TypeInetProto, nftables.TypeInetService),
+	}
+	b.sets[name] = set
+	var elements []nftables.SetElement
+	for _, x := range boxes(rules) {
+		for _, src := range x.src.Ranges() {
+			for _, dst := range x.dst.Ranges() {
+				if src.Lo.BitLen() != int(f.size)*8 || dst.Lo.BitLen() != int(f.size)*8 {
+					continue
+				}
+				for _, ports := range x.ports.Ranges() {
+					key := func(src, dst netip.Addr, port uint16) []byte {
+						return append(src.AsSlice(), Element{dst, flow.Protocol{Transport: x.transport}, port}.key()...)
+					}
+					elements = append(elements, nftables.SetElement{
+						Key: key(src.Lo, dst.Lo, ports.Lo), KeyEnd: key(src.Hi, dst.Hi, ports.Hi),
+					})
+				}
+			}
+		}
+	}
+	if err := b.conn.AddSet(set, elements); err != nil {
+		return fmt.Errorf("add set %s: %w", name, err)
+	}
+	return nil
+}
+
+// box is a set of flows by address: every combination of its parts.
+type box struct {
+	transport flow.Transport
+	src, dst  netset.Set
+	ports     portset.Set
+}
+
+// boxes returns what the rules about addresses allow as disjoint boxes, since
+// the kernel refuses elements that overlap.
+func boxes(rules []program.Rule) []box {
+	var out []box
+	for _, r := range rules {
+		if r.ByName() {
+			continue
+		}
+		pieces := []box{{r.Protocol.Transport, r.Sources, r.Prefixes, r.Ports}}
+		for _, have := range out {
+			var next []box
+			for _, p := range pieces {
+				next = append(next, p.minus(have)...)
+			}
+			pieces = next
+		}
+		out = append(out, pieces...)
+	}
+	return out
+}
+
+// minus returns the part of x that is not in y, as disjoint boxes.
+func (x box) minus(y box) []box {
+	src, dst, ports := x.src.Intersect(y.src), x.dst.Intersect(y.dst), x.ports.Intersect(y.ports)
+	if x.transport != y.transport || src.IsEmpty() || dst.IsEmpty() || ports.IsEmpty() {
+		return []box{x}
+	}
+	var out []box
+	for _, rest := range []box{
+		{x.transport, x.src.Minus(y.src), x.dst, x.ports},
+		{x.transport, src, x.dst.Minus(y.dst), x.ports},
+		{x.transport, src, dst, x.ports.Minus(y.ports)},
+	} {
+		if !rest.src.IsEmpty() && !rest.dst.IsEmpty() && !rest.ports.IsEmpty() {
+			out = append(out, rest)
+		}
+	}
+	return out
+}
+
+// Learn puts elements into the learned sets in one transaction and returns when
+// the kernel has them. Elements that are there already cost nothing.
+func (p *Path) Learn(elements []Element) error {
+	return p.change(elements, false)
+}
+
+// Forget takes elements out of the learned sets.
+func (p *Path) Forget(elements []Element) error {
+	return p.change(elements, true)
+}
+
+func (p *Path) change(elements []Element, remove bool) error {
+	grouped := make(map[string][]nftables.SetElement)
+	var changed []setElement
+	for _, e := range elements {
+		le := e.learned()
+		if p.have[le] != remove {
+			continue
+		}
+		p.have[le] = !remove // also so that one call does not do it twice
+		changed = append(changed, le)
+		grouped[le.set] = append(grouped[le.set], nftables.SetElement{Key: e.key()})
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	err := p.flush(grouped, remove)
+	if err != nil {
+		for _, le := range changed {
+			p.have[le] = remove
+		}
+	}
+	return err
+}
+
+func (p *Path) flush(grouped map[string][]nftables.SetElement, remove bool) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	for name, elements := range grouped {
+		set := p.sets[name]
+		if set == nil {
+			return fmt.Errorf("set %s: the table is not loaded", name)
+		}
+		op := conn.SetAddElements
+		if remove {
+			op = conn.SetDeleteElements
+		}
+		if err := op(set, elements); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("change learned elements: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,330 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kernelpath enforces a program with the kernel's packet filter: flows
+// by address and proved flows are forwarded by nftables alone, and only the
+// first bytes of a flow by name come to user space, through NFQUEUE. It owns
+// one nftables table and touches nothing else but what host.go saves first.
+//
+// The way of a packet from the cluster, in the order of the rules:
+//
+//	ct mark released           forward, at kernel speed
+//	rule about addresses       forward, mark released
+//	(address, port) bound raw  queue the first packet: judge it by the binding
+//	(address, port) bound tls  let the handshake pass, queue what has payload:
+//	                           hold it until the ClientHello is whole
+//	(address, port) bound http to the transparent proxy (already in prerouting)
+//	everything else            log and reject
+//
+// A hello that is verified marks its flow pending; the flow is released when
+// the server acknowledges the whole hello, so what was verified is what the
+// server got.
+package kernelpath
+
+import (
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/program"
+)
+
+// TableName is the name of the one table, of family inet, that is ours.
+const TableName = "sallyport"
+
+// Config says what the table is to be.
+type Config struct {
+	Inside, Outside string // interface names
+	Marks           Marks
+	FirstQueue      uint16
+	Queues          uint16 // how many, from FirstQueue on
+	LogGroup        uint16
+	ProxyPort       uint16 // where the transparent proxy listens
+	Sources         netset.Set
+	Masquerade      bool
+}
+
+// Prefixes of log messages: which rule of the table decided.
+const (
+	logAddress = "sallyport:address"
+	logSource  = "sallyport:source"
+	logDNS     = "sallyport:resolver"
+	logPing    = "sallyport:ping"
+	logICMP    = "sallyport:icmp"
+	logUnbound = "sallyport:unbound"
+	logProto   = "sallyport:transport"
+)
+
+// Records of what the kernel decides are limited to this many a second for each
+// rule; what goes beyond shows only in the table's counters.
+const (
+	logRate  = 500
+	logBurst = 1000
+)
+
+// Counter names in the table.
+const (
+	counterInvalid     = "invalid"
+	counterUnsolicited = "unsolicited"
+	counterEarly       = "server_spoke_first"
+	counterDenied      = "denied"
+)
+
+// table is the table under construction in one nftables batch.
+type table struct {
+	conn   *nftables.Conn
+	cfg    Config
+	t      *nftables.Table
+	chains map[string]*nftables.Chain
+	sets   map[string]*nftables.Set
+}
+
+// Path is the table in the kernel. Its methods are not safe for concurrent use.
+type Path struct {
+	cfg  Config
+	sets map[string]*nftables.Set
+	have map[setElement]bool // learned elements in the kernel
+}
+
+// New returns the path for cfg; Apply puts it into the kernel.
+func New(cfg Config) *Path {
+	return &Path{cfg: cfg, have: make(map[setElement]bool)}
+}
+
+// Apply replaces the whole table in one transaction: the rules about addresses
+// from rules, which are all taken as live, and the learned elements of bindings.
+// On an error the old table stays as it was.
+func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	b := &table{conn: conn, cfg: p.cfg, chains: make(map[string]*nftables.Chain), sets: make(map[string]*nftables.Set)}
+	b.t = &nftables.Table{Family: nftables.TableFamilyINet, Name: TableName}
+	conn.AddTable(b.t) // so that deleting it cannot fail
+	conn.DelTable(b.t)
+	conn.AddTable(b.t)
+	have := make(map[setElement]bool)
+	if err := b.addSets(rules, bindings, have); err != nil {
+		return err
+	}
+	b.addChains()
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("load nftables table inet %s: %w", TableName, err)
+	}
+	p.sets, p.have = b.sets, have
+	return nil
+}
+
+// Remove deletes the table; that it is not there is no error.
+func Remove() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	t := &nftables.Table{Family: nftables.TableFamilyINet, Name: TableName}
+	conn.AddTable(t)
+	conn.DelTable(t)
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("delete nftables table inet %s: %w", TableName, err)
+	}
+	return nil
+}
+
+// Present reports whether the table is in the kernel.
+func Present() (bool, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return false, fmt.Errorf("open nftables: %w", err)
+	}
+	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return false, fmt.Errorf("list nftables tables: %w", err)
+	}
+	for _, t := range tables {
+		if t.Name == TableName {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (b *table) rule(chain string, parts ...exprs) {
+	b.conn.AddRule(&nftables.Rule{Table: b.t, Chain: b.chains[chain], Exprs: join(parts...)})
+}
+
+func (b *table) chain(name string) {
+	b.chains[name] = b.conn.AddChain(&nftables.Chain{Name: name, Table: b.t})
+}
+
+func (b *table) base(name string, typ nftables.ChainType, hook *nftables.ChainHook, prio int32) {
+	policy := nftables.ChainPolicyAccept
+	b.chains[name] = b.conn.AddChain(&nftables.Chain{
+		Name: name, Table: b.t, Type: typ, Hooknum: hook, Priority: nftables.ChainPriorityRef(nftables.ChainPriority(prio)),
+		Policy: &policy,
+	})
+}
+
+// Priorities of the base chains. The steering runs where others mangle, the
+// filter where others filter, and the chain that acts on verdicts right behind
+// it: a packet that comes back from a queue goes on with the next chain.
+const (
+	prioSteer   = -150
+	prioFilter  = 0
+	prioVerdict = 1
+	prioSNAT    = 100
+)
+
+func (b *table) addChains() {
+	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied} {
+		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
+	}
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "from_cluster", "to_cluster"} {
+		b.chain(name)
+	}
+	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
+	b.base("filter", nftables.ChainTypeFilter, nftables.ChainHookForward, prioFilter)
+	b.base("verdict", nftables.ChainTypeFilter, nftables.ChainHookForward, prioVerdict)
+
+	b.steer()
+	b.filter()
+	b.fromCluster()
+	b.toCluster()
+	b.refuse()
+	b.verdict()
+	if b.cfg.Masquerade {
+		b.base("masquerade", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, prioSNAT)
+		for _, f := range []family{ipv4, ipv6} {
+			b.rule("masquerade", outTo(b.cfg.Outside), f.match(), f.source(b.sets["sources"+f.name], false),
+				f.destination(b.sets["private"+f.name], true), exprs{&expr.Masq{}})
+		}
+	}
+}
+
+// steer clears marks that only we may set and sends bound HTTP to the proxy.
+func (b *table) steer() {
+	m := b.cfg.Marks
+	for _, name := range []string{b.cfg.Inside, b.cfg.Outside} {
+		b.rule("steer", inFrom(name), packetMark(m.Mask()), setPacketMark(m.Mask(), 0))
+	}
+	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
+	for _, f := range []family{ipv4, ipv6} {
+		b.rule("steer", inFrom(b.cfg.Inside), f.match(), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
+			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
+	}
+}
+
+// filter is the forward hook: proved flows first, so that they cost one rule.
+// Traffic between other interfaces of this host is none of our business.
+func (b *table) filter() {
+	b.rule("filter", ctMark(b.cfg.Marks.Released()), accept())
+	b.rule("filter", inFrom(b.cfg.Inside), goTo("from_cluster"))
+	b.rule("filter", outTo(b.cfg.Inside), goTo("to_cluster"))
+}
+
+func (b *table) fromCluster() {
+	m := b.cfg.Marks
+	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), count(counterInvalid), drop())
+	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMP), goTo("icmp"))
+	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMPV6), goTo("icmp"))
+	for _, f := range []family{ipv4, ipv6} {
+		b.refused("from_cluster", logSource, f.match(), f.source(b.sets["sources"+f.name], true))
+		b.rule("from_cluster", f.match(), f.between(b.sets["address"+f.name]), goTo("by_address"))
+		b.rule("from_cluster", f.match(), f.bound(b.sets["raw"+f.name]), jump("raw"))
+		b.rule("from_cluster", f.match(), f.bound(b.sets["tls"+f.name]), goTo("hello"))
+	}
+	b.rule("from_cluster", goTo("unbound"))
+
+	b.rule("by_address", ctState(expr.CtStateBitNEW), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logAddress))
+	b.rule("by_address", setCtMark(m.Mask(), m.Released()), accept())
+
+	b.rule("raw", l4proto(unix.IPPROTO_UDP), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), count(counterInvalid), drop())
+	b.rule("raw", l4proto(unix.IPPROTO_TCP), ctState(expr.CtStateBitNEW), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+
+	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), count(counterInvalid), drop())
+	b.rule("hello", hasPayload(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	b.rule("hello", accept())
+
+	b.icmp()
+}
+
+// toCluster lets in what answers a flow of the cluster, and no payload before
+// the flow is released: a server that speaks first is no TLS server.
+func (b *table) toCluster() {
+	m := b.cfg.Marks
+	b.rule("to_cluster", ctState(expr.CtStateBitINVALID), count(counterInvalid), drop())
+	b.rule("to_cluster", ctMark(m.Pending()), ctReply(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), hasPayload(), count(counterEarly), drop())
+	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), accept())
+	for _, rule := range usefulICMP() {
+		b.rule("to_cluster", ctState(expr.CtStateBitRELATED), rule, accept())
+	}
+	b.rule("to_cluster", count(counterUnsolicited), drop())
+}
+
+// usefulICMP matches the messages that flows need: destination unreachable
+// (with fragmentation needed), time exceeded and parameter problem; for IPv6
+// also packet too big (RFC 4890 section 4.3.1).
+func usefulICMP() []exprs {
+	var out []exprs
+	for _, t := range icmpType(3, 11, 12) {
+		out = append(out, join(l4proto(unix.IPPROTO_ICMP), t))
+	}
+	for _, t := range icmpType(1, 2, 3, 4) {
+		out = append(out, join(l4proto(unix.IPPROTO_ICMPV6), t))
+	}
+	return out
+}
+
+func (b *table) icmp() {
+	for _, rule := range usefulICMP() {
+		b.rule("icmp", ctState(expr.CtStateBitRELATED), rule, accept())
+	}
+	for _, echo := range []exprs{
+		join(l4proto(unix.IPPROTO_ICMP), icmpType(8)[0]),
+		join(l4proto(unix.IPPROTO_ICMPV6), icmpType(128)[0]),
+	} {
+		b.refused("icmp", logPing, echo)
+	}
+	b.rule("icmp", limit(logRate, logBurst), logTo(b.cfg.LogGroup, logICMP))
+	b.rule("icmp", count(counterDenied), drop())
+}
+
+// refused logs what parts match, within the limit, and rejects it.
+func (b *table) refused(chain, prefix string, parts ...exprs) {
+	match := join(parts...)
+	b.rule(chain, match, limit(logRate, logBurst), logTo(b.cfg.LogGroup, prefix))
+	b.rule(chain, match, goTo("reject"))
+}
+
+// refuse tells the client: TCP gets a reset, UDP port unreachable, the rest
+// administratively prohibited (RFC 1122 section 3.2.2.1, RFC 4443 section 3.1).
+func (b *table) refuse() {
+	for _, port := range []uint16{53, 853} {
+		for _, proto := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+			b.refused("unbound", logDNS, l4proto(proto), dport(port))
+		}
+	}
+	for _, proto := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+		b.refused("unbound", logUnbound, l4proto(proto))
+	}
+	b.refused("unbound", logProto)
+
+	const portUnreachable, adminProhibited = 1, 3 // NFT_REJECT_ICMPX_*
+	b.rule("reject", count(counterDenied))
+	b.rule("reject", l4proto(unix.IPPROTO_TCP), rejectReset())
+	b.rule("reject", l4proto(unix.IPPROTO_UDP), rejectICMP(portUnreachable))
+	b.rule("reject", rejectICMP(adminProhibited))
+}
+
+// verdict acts on the marks that packets bring back from the queue.
+func (b *table) verdict() {
+	m := b.cfg.Marks
+	b.rule("verdict", packetMark(m.Denied()), goTo("reject"))
+	b.rule("verdict", packetMark(m.Released()), setCtMark(m.Mask(), m.Released()), accept())
+	b.rule("verdict", packetMark(m.Pending()), setCtMark(m.Mask(), m.Pending()), accept())
+}

@@ -1,0 +1,247 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package program is the waist of Sallyport: the compiled rules of one cluster,
+// neutral to where they came from and to what enforces them, with a slow and
+// obvious evaluator that judges everything faster. It is plain data; compile
+// makes it, and nothing changes it afterwards.
+package program
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/portset"
+)
+
+// Program is the compiled rule set of one cluster with the facts behind it.
+type Program struct {
+	Cluster Cluster
+	Edition Edition
+	Groups  []Group // named sources, "nodes" first
+
+	Rules []Rule // in the order in which ties are decided and rules are shown
+	Rows  []Row  // every source pair, never merged, with what became of it
+
+	Pending       []Pending   // what cannot be decided yet
+	NotStated     []Row       // pairs the source states for no cloud, left out in this one
+	Retired       []Retired   // destinations that left the list
+	Coverage      []Coverage  // rules the source states without a destination, and what answers them
+	Prerequisites []Statement // what must be true before egress is locked
+	Advice        []Advice    // what else to do, with what to paste
+	Warnings      []Statement // what is allowed and yet unwise
+
+	Resolve Resolve
+}
+
+// Cluster says which cluster a program is for.
+type Cluster struct {
+	Provider string
+	Cloud    string
+	Location string
+	APIName  dnsname.Name // zero when not known
+}
+
+// Edition says which published list a program was made from.
+type Edition struct {
+	ID          string // day of publication
+	Alias       string
+	Document    string
+	NewestKnown string // id of the newest edition known to exist
+	Current     bool   // whether ID is that one
+}
+
+// Group is a named set of sources.
+type Group struct {
+	Name    string
+	Set     netset.Set
+	Visible bool   // whether a gateway in a hub sees these addresses
+	Why     string // why not, "" when it does
+}
+
+// Resolve says how the gateway's resolver treats answers.
+type Resolve struct {
+	Upstreams    []netip.AddrPort
+	Zones        []Zone     // zones with upstreams of their own
+	AllowPrivate netset.Set // private addresses that names may lead to
+	Own          netset.Set // the cluster's and the gateway's own addresses, which no name may lead to
+}
+
+// Zone is a DNS zone with its own upstreams.
+type Zone struct {
+	Apex      dnsname.Name
+	Upstreams []netip.AddrPort
+}
+
+// Rule allows flows. Exactly one of Pattern and Prefixes is set. The zero Rule
+// allows nothing.
+type Rule struct {
+	ID       flow.RuleID
+	Pattern  dnsname.Pattern // destination by name; a flow must prove that it is for that name
+	Prefixes netset.Set      // destination by address; nothing else is looked at
+	Protocol flow.Protocol   // for a rule about addresses the App is always flow.Raw
+	Ports    portset.Set
+	Sources  netset.Set
+	Groups   []string  // names of the groups and prefixes Sources was made from
+	Required bool      // false: recommended, or the owner's wish
+	Until    time.Time // exclusive; zero: no end
+	Origins  []Origin  // at least one
+}
+
+// ByName reports whether the rule's destination is a name pattern.
+func (r Rule) ByName() bool { return !r.Pattern.IsZero() }
+
+// LiveAt reports whether the rule has not ended at that time.
+func (r Rule) LiveAt(at time.Time) bool { return r.Until.IsZero() || at.Before(r.Until) }
+
+// Destination writes the destination for people.
+func (r Rule) Destination() string {
+	if r.ByName() {
+		return r.Pattern.String()
+	}
+	return r.Prefixes.String()
+}
+
+// Origin is one reason for a rule: a source pair, or a wish of the owner.
+type Origin struct {
+	Requirement string       // requirement id, or the id of the owner's rule
+	Feature     string       // feature of the catalog, or "owner"
+	Required    bool         // as the source says
+	NotStated   bool         // the source does not state this for the cluster's cloud; its owner asked for it
+	Stated      string       // destination as the source prints it
+	Port        string       // "https/443"
+	Purpose     string       // why, in one line
+	Probe       dnsname.Name // a name that stands for the destination in a live check; zero for addresses
+	ExitCodes   []int        // with which a node's start script ends when it is blocked
+	Since       time.Time    // first day of publication; zero for the owner's rules
+	Until       time.Time    // first day it was no longer published; zero: still is
+	ReplacedBy  string
+	Note        string
+	Citation    Citation
+}
+
+// FeatureOwner is the Feature of origins that are the owner's own rules.
+const FeatureOwner = "owner"
+
+// Citation says where a fact stands.
+type Citation struct {
+	Document string // title, or the file of an owner's rule
+	Edition  string // day of publication, "" for a file
+	Line     int
+}
+
+// Row is one source pair and what became of it.
+type Row struct {
+	Origin
+	ID          string        // "base-mcr/https-443"
+	Protocol    flow.Protocol // of the pair
+	PortNumber  uint16        // of the pair
+	Destination string        // as compiled: the filled pattern or the addresses; "" while pending
+	Rules       []flow.RuleID // rules that fulfil it, none while pending
+	Pending     string        // what is missing, "" when nothing is
+}
+
+// Pending is something that cannot be decided yet.
+type Pending struct {
+	Missing string   // what is not known, such as "API server addresses"
+	Command string   // how to find out
+	Key     string   // where to write it in the cluster description
+	Rows    []string // ids of the rows that wait for it
+}
+
+// Retired is a destination that left the list.
+type Retired struct {
+	Destinations []string
+	ReplacedBy   string
+	Statement
+}
+
+// Coverage is a rule the source states without a destination.
+type Coverage struct {
+	Statement
+	ID    string
+	Ports []string
+	By    string // what answers it
+}
+
+// Statement is a fact with its source.
+type Statement struct {
+	ID       string
+	Text     string
+	Command  string // shows it or makes it true, "" when there is none
+	Citation Citation
+}
+
+// Advice is something to do beside the rules.
+type Advice struct {
+	Statement
+	Kind  string // "important", "caution", "note" or "paste"
+	Paste string // commands ready to run, "" when there are none
+}
+
+// Group returns the group called name; ok is false when there is none.
+func (p *Program) Group(name string) (g Group, ok bool) {
+	for _, g := range p.Groups {
+		if g.Name == name {
+			return g, true
+		}
+	}
+	return Group{}, false
+}
+
+// Rule returns the rule called id; ok is false when there is none.
+func (p *Program) Rule(id flow.RuleID) (r Rule, ok bool) {
+	for _, r := range p.Rules {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}
+
+// Without returns a copy of p that lacks the rules called ids.
+func (p *Program) Without(ids ...flow.RuleID) *Program {
+	q := *p
+	q.Rules = nil
+	for _, r := range p.Rules {
+		drop := false
+		for _, id := range ids {
+			drop = drop || r.ID == id
+		}
+		if !drop {
+			q.Rules = append(q.Rules, r)
+		}
+	}
+	return &q
+}
+
+// Pair is one destination, protocol and port that a rule opens.
+type Pair struct {
+	Rule Rule
+	Port portset.Range // one port nearly always; a range counts as one pair
+}
+
+// Pairs returns what the rules open, in their order.
+func (p *Program) Pairs() []Pair {
+	var out []Pair
+	for _, r := range p.Rules {
+		for _, ports := range r.Ports.Ranges() {
+			// Neighbouring ports of one rule join into a range; a source never
+			// states two neighbouring ports, so a range is always one pair.
+			out = append(out, Pair{r, ports})
+		}
+	}
+	return out
+}
+
+// Sources returns every address that may be a source of some rule.
+func (p *Program) Sources() netset.Set {
+	var s netset.Set
+	for _, r := range p.Rules {
+		s = s.Union(r.Sources)
+	}
+	return s
+}
