@@ -27,6 +27,8 @@ type Snapshot struct {
 	below   map[string][]uint32 // apex -> rules for names under it, ascending
 	lengths []netip.Prefix      // one zero-address prefix for each family and length in use
 	nets    map[netip.Prefix][]uint32
+
+	ancestors map[string]bool // names under which some rule has a name
 }
 
 // rule is the part of a program.Rule that deciding needs.
@@ -45,15 +47,20 @@ func New(p *program.Program) *Snapshot {
 		exact: make(map[string][]uint32),
 		below: make(map[string][]uint32),
 		nets:  make(map[netip.Prefix][]uint32),
+
+		ancestors: make(map[string]bool),
 	}
 	seen := make(map[netip.Prefix]bool)
 	for i, r := range p.Rules {
 		s.rules[i] = rule{r.ID, r.Protocol, r.Ports, r.Sources, r.Until}
 		if n, ok := r.Pattern.Name(); ok {
 			s.exact[n.String()] = append(s.exact[n.String()], uint32(i))
+			s.addAncestors(n)
 		}
 		if n, ok := r.Pattern.Apex(); ok {
 			s.below[n.String()] = append(s.below[n.String()], uint32(i))
+			s.ancestors[n.String()] = true
+			s.addAncestors(n)
 		}
 		for _, pfx := range r.Prefixes.Prefixes() {
 			s.nets[pfx] = append(s.nets[pfx], uint32(i))
@@ -65,6 +72,12 @@ func New(p *program.Program) *Snapshot {
 		}
 	}
 	return s
+}
+
+func (s *Snapshot) addAncestors(n dnsname.Name) {
+	for parent, ok := n.Parent(); ok; parent, ok = parent.Parent() {
+		s.ancestors[parent.String()] = true
+	}
 }
 
 func zeroOf(a netip.Addr) netip.Addr {

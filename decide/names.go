@@ -53,3 +53,9 @@ func (s *Snapshot) Openings(n dnsname.Name, at time.Time) []Opening {
 		add(s.below[text])
 	}
 }
+
+// IsExact reports whether some rule is about n alone.
+func (s *Snapshot) IsExact(n dnsname.Name) bool { return len(s.exact[n.String()]) > 0 }
+
+// HasBelow reports whether some rule is about names under n.
+func (s *Snapshot) HasBelow(n dnsname.Name) bool { return s.ancestors[n.String()] }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -36,6 +37,9 @@ func Parse(s string) (Name, error) {
 	in := s
 	for i := range len(in) {
 		if in[i] >= 0x80 {
+			if !utf8.ValidString(in) {
+				return Name{}, fmt.Errorf("name %q is not valid UTF-8", s)
+			}
 			a, err := idna.Lookup.ToASCII(in)
 			if err != nil {
 				return Name{}, fmt.Errorf("name %q is not a valid international name: %w", s, err)

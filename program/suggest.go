@@ -54,6 +54,9 @@ func (p *Program) Suggest(f flow.Flow, d flow.Decision) (c Change, ok bool) {
 	if !f.Name.IsZero() {
 		c.Name = f.Name.String()
 		c.Port = fmt.Sprintf("%s/%d", f.Protocol(), f.Port)
+		if f.Port == 0 { // asked for in DNS only
+			c.Port = "https/443"
+		}
 		return c, true
 	}
 	if !f.Dst.IsValid() || f.Port == 0 {

@@ -1,0 +1,234 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/netset"
+)
+
+// validator turns a raw description into a checked one. Each method reads one
+// part, in an order in which later parts may use earlier ones; a part that was
+// refused is left zero and is not complained about twice.
+type validator struct {
+	*findings
+	raw *rawCluster
+	c   *Cluster
+}
+
+// nowhere holds addresses that neither a subnet nor a server can have, or that
+// no route leads through a gateway to: this network, loopback, link-local with
+// the metadata service, Azure's platform address, multicast and broadcast.
+var nowhere = netset.Of(
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("168.63.129.16/32"),
+	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+)
+
+// word reads a value from a vocabulary, or the fallback when none is given.
+func (v *validator) word(t text, key, words, fallback string) string {
+	if !t.given() {
+		return fallback
+	}
+	list := vocabulary(words)
+	if t.s == "" || slices.Contains(list, t.s) {
+		return t.s
+	}
+	v.add(t.place, key, didYouMean(t.s, list), "%q is not known", t.s)
+	return ""
+}
+
+func (v *validator) basics() {
+	raw, c := v.raw, v.c
+	c.Provider = v.word(raw.Provider, "provider", "provider", "aks")
+	c.Tunnel = Tunnel(v.word(raw.Tunnel, "tunnel", "tunnel", string(Konnectivity)))
+	c.Optional, c.IncludeNotStated = raw.Optional.v, raw.IncludeNotStated.v
+	v.cloud()
+	v.location()
+	v.edition()
+	v.nodes()
+	v.addOns()
+}
+
+func (v *validator) cloud() {
+	t := v.raw.Cloud
+	if !t.given() || t.s == "" {
+		return
+	}
+	cloud, ok := ParseCloud(t.s)
+	if !ok {
+		hint := "write AzureCloud, AzureChinaCloud or AzureUSGovernment, as az cloud show prints"
+		if w := nearest(t.s, cloudSpellings()); w != "" {
+			meant, _ := ParseCloud(w)
+			hint = "did you mean " + string(meant) + "?"
+		}
+		v.add(t.place, "cloud", hint, "%q is not a cloud", t.s)
+	}
+	v.c.Cloud = cloud
+}
+
+var locationShape = regexp.MustCompile(`^[a-z0-9]+$`)
+
+func (v *validator) location() {
+	t := v.raw.Location
+	if !t.given() || t.s == "" {
+		return
+	}
+	if !locationShape.MatchString(t.s) {
+		squeezed := strings.ToLower(strings.Join(strings.Fields(squeeze(t.s)), ""))
+		hint := "write it as az account list-locations prints it, such as westeurope"
+		if locationShape.MatchString(squeezed) {
+			hint = "write " + squeezed
+		}
+		what := "is not lower-case letters and digits"
+		if strings.ContainsAny(t.s, " \t") {
+			what = "has a space"
+		}
+		v.add(t.place, "location", hint, "%q %s", t.s, what)
+		return
+	}
+	v.c.Location = t.s
+	if v.c.Cloud == "" {
+		return
+	}
+	switch home := cloudOfLocation(t.s); {
+	case home == v.c.Cloud:
+	case home != AzureCloud:
+		v.add(t.place, "location", "correct one of them", "%q belongs to %s, but cloud is %s", t.s, home, v.c.Cloud)
+	default:
+		v.add(t.place, "location", "correct one of them", "%q is not in %s, whose locations begin with %s",
+			t.s, v.c.Cloud, strings.Join(factsOf(v.c.Cloud).prefixes, " or "))
+	}
+}
+
+var editionShape = regexp.MustCompile(`^([0-9]{4}-[0-9]{2}-[0-9]{2})[-.a-z0-9]{0,16}$`)
+
+func (v *validator) edition() {
+	t := v.raw.Edition
+	if !t.given() || t.s == "" {
+		return
+	}
+	if t.s != "seed" {
+		m := editionShape.FindStringSubmatch(t.s)
+		if m == nil {
+			v.add(t.place, "edition", "write seed, or a date such as 2020-05-26", "%q is not an edition", t.s)
+			return
+		}
+		if _, err := time.Parse(time.DateOnly, m[1]); err != nil {
+			v.add(t.place, "edition", "write seed, or a date such as 2020-05-26", "%q is not a date", t.s)
+			return
+		}
+	}
+	v.c.Edition = t.s
+}
+
+func (v *validator) nodes() {
+	os := v.raw.Nodes.OS
+	n := Nodes{Linux: !os.given(), GPU: v.raw.Nodes.GPU.v}
+	bad := false
+	for _, t := range os.items {
+		switch v.word(t, "nodes.os", "os", "") {
+		case "linux":
+			n.Linux = true
+		case "windows":
+			n.Windows = true
+		default:
+			bad = true
+		}
+	}
+	if n.Windows && !n.Linux && !bad {
+		v.add(os.place, "nodes.os", "write [linux, windows]", "has no linux, but every AKS cluster has a Linux system pool")
+	}
+	v.c.Nodes = n
+}
+
+func (v *validator) addOns() {
+	for _, t := range v.raw.AddOns.items {
+		switch strings.ToLower(squeeze(t.s)) { // as az spells them
+		case "omsagent", "containerinsights", "azuremonitor":
+			v.add(t.place, "addOns", "write monitoring", "%q is not known", t.s)
+			continue
+		}
+		if w := v.word(t, "addOns", "addOns", ""); w != "" {
+			v.c.AddOns = append(v.c.AddOns, AddOn(w))
+		}
+	}
+	slices.Sort(v.c.AddOns)
+	v.c.AddOns = slices.Compact(v.c.AddOns)
+
+	t := v.raw.DevSpaces.Name
+	n, ok := v.name(t, "devSpaces.name")
+	if !ok {
+		return
+	}
+	if v.c.Location != "" {
+		label, rest, _ := strings.Cut(n.String(), ".")
+		if !strings.HasPrefix(label, "azds-") || label == "azds-" || rest != v.c.Location+".azds.io" {
+			v.add(t.place, "devSpaces.name", "copy dataplaneFqdn from the controller's settings",
+				"%q does not match azds-*.%s.azds.io", t.s, v.c.Location)
+			return
+		}
+	}
+	if !v.c.HasAddOn(DevSpaces) {
+		v.add(t.place, "devSpaces.name", "add dev-spaces to addOns, or remove it", "is given, but addOns lacks dev-spaces")
+		return
+	}
+	v.c.DevSpacesName = n
+}
+
+// name reads a host name.
+func (v *validator) name(t text, key string) (dnsname.Name, bool) {
+	if !t.given() || t.s == "" {
+		return dnsname.Name{}, false
+	}
+	n, err := dnsname.Parse(t.s)
+	if err != nil {
+		v.add(t.place, key, nameHint(t.s, err), "%v", err)
+		return dnsname.Name{}, false
+	}
+	return n, true
+}
+
+// nameHint says what to do about a name that is none.
+func nameHint(s string, err error) string {
+	switch {
+	case strings.Contains(s, "://") || strings.Contains(s, "/"):
+		return "write the host name alone"
+	case dnsname.IsAddress(err):
+		return "write a name, not an address"
+	case strings.Contains(s, "*"):
+		return "a star stands for nothing here"
+	case strings.Contains(s, ":"):
+		return "write the host name without a port"
+	}
+	return ""
+}
+
+// addr reads an address, plain IPv4 or IPv6.
+func (v *validator) addr(t text, key string) (netip.Addr, bool) {
+	if !t.given() || t.s == "" {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(t.s)
+	if err != nil {
+		hint := "write one such as 10.0.0.4"
+		if strings.Contains(t.s, "/") {
+			hint = "write it without a mask"
+		}
+		v.add(t.place, key, hint, "%q is not an address", t.s)
+		return netip.Addr{}, false
+	}
+	if a.Zone() != "" || a.Is4In6() {
+		v.add(t.place, key, "write it without zone or mapping", "address %q is not plain IPv4 or IPv6", t.s)
+		return netip.Addr{}, false
+	}
+	return a, true
+}

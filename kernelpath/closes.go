@@ -1,0 +1,64 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/ti-mo/conntrack"
+	"github.com/ti-mo/netfilter"
+
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+)
+
+// WatchCloses reports the end of every released flow until ctx ends. Whether
+// bytes are counted is up to the sysctl nf_conntrack_acct.
+func WatchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error {
+	conn, err := conntrack.Dial(nil)
+	if err != nil {
+		return fmt.Errorf("open conntrack: %w", err)
+	}
+	events := make(chan conntrack.Event, 4096)
+	// One worker: the library stops on the first error a worker meets.
+	failed, err := conn.Listen(events, 1, []netfilter.NetlinkGroup{netfilter.GroupCTDestroy})
+	if err != nil {
+		_ = conn.Close()
+		return fmt.Errorf("listen to conntrack: %w", err)
+	}
+	defer conn.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("read conntrack events: %w", err)
+		case e := <-events:
+			if e.Flow != nil && e.Flow.Mark&m.Released() != 0 {
+				ended(closed(e.Flow))
+			}
+		}
+	}
+}
+
+func closed(f *conntrack.Flow) flowlog.Closed {
+	t := f.TupleOrig
+	return flowlog.Closed{
+		At: time.Now(),
+		Tuple: flowlog.Tuple{
+			Transport: flow.Transport(t.Proto.Protocol),
+			Src:       netip.AddrPortFrom(t.IP.SourceAddress.Unmap(), t.Proto.SourcePort),
+			Dst:       netip.AddrPortFrom(t.IP.DestinationAddress.Unmap(), t.Proto.DestinationPort),
+		},
+		Counted:  f.CountersOrig.Packets > 0,
+		BytesOut: f.CountersOrig.Bytes, PktsOut: f.CountersOrig.Packets,
+		BytesIn: f.CountersReply.Bytes, PktsIn: f.CountersReply.Packets,
+	}
+}

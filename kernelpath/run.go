@@ -1,0 +1,79 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Engine serves the queues and the log of one table.
+type Engine struct {
+	cfg    Config
+	queues []*queue
+	log    *kernelLog
+	reset  *resetter
+}
+
+// Open binds the queues and the log. It fails, and leaves nothing behind, when
+// one of them belongs to another process.
+func Open(cfg Config, j *Judge) (*Engine, error) {
+	e := &Engine{cfg: cfg}
+	var err error
+	if e.reset, err = openResetter(); err != nil {
+		return nil, err
+	}
+	for i := range cfg.Queues {
+		h := newHold(j, cfg.Marks, cfg.Sources)
+		h.reset = e.reset.send
+		q, err := openQueue(cfg.FirstQueue+i, h)
+		if err != nil {
+			e.Close()
+			return nil, err
+		}
+		e.queues = append(e.queues, q)
+	}
+	if e.log, err = openKernelLog(cfg.LogGroup, j); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// Close closes what Open opened and Run did not take over.
+func (e *Engine) Close() {
+	for _, q := range e.queues {
+		q.sock.close()
+	}
+	if e.log != nil {
+		e.log.sock.close()
+	}
+	e.reset.close()
+}
+
+// Run serves until ctx ends or a part fails; then it stops the others and
+// returns what failed.
+func (e *Engine) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer e.reset.close()
+	var wg sync.WaitGroup
+	errs := make([]error, len(e.queues)+1)
+	part := func(i int, what string, run func(context.Context) error) {
+		wg.Go(func() {
+			defer cancel()
+			if err := run(ctx); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", what, err)
+			}
+		})
+	}
+	for i, q := range e.queues {
+		part(i, "serve packet queue", q.run)
+	}
+	part(len(e.queues), "serve packet log", e.log.run)
+	wg.Wait()
+	return errors.Join(errs...)
+}

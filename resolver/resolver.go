@@ -1,0 +1,384 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package resolver is the DNS server that the cluster asks. It resolves only
+// names that some rule allows, and before it answers it has bound the addresses
+// it is about to tell, so that nobody can be faster than the binding. Messages
+// are read and written by github.com/miekg/dns.
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/program"
+)
+
+// Limits and times.
+const (
+	// maxTTL bounds how long an answer is kept. A TTL with its highest bit set
+	// counts as 0 (RFC 2181 section 8).
+	maxTTL = time.Hour
+	minTTL = time.Second
+	// negativeTTL is how long a client may believe that a name does not exist:
+	// short, so that a new rule works at once.
+	negativeTTL = 5 * time.Second
+	// staleTTL is the TTL of an answer served past its time because no upstream
+	// answers (RFC 8767 section 4).
+	staleTTL = 30 * time.Second
+	maxChain = 16 // CNAMEs followed
+	maxAddrs = 256
+	maxCache = 50_000
+	// queryTimeout is for one question to one upstream.
+	queryTimeout = 2 * time.Second
+	upstreamSlot = 256 // questions to upstreams under way at once
+)
+
+// Config is what a Resolver works with. All fields but Now and Exchange are
+// required.
+type Config struct {
+	Rules   func() *decide.Snapshot
+	Resolve func() program.Resolve
+	// Bind makes the kernel and the name table know that name leads to addrs,
+	// for ttl and the grace behind it, and returns when they do.
+	Bind   func(name dnsname.Name, addrs []netip.Addr, ttl time.Duration) error
+	Record func(*flowlog.Event)
+	IPv6   bool          // whether there is a way out over IPv6; without one AAAA has no data
+	Grace  time.Duration // how long past its TTL an answer may be served when upstreams fail
+
+	Now      func() time.Time // time.Now when nil
+	Exchange Exchange         // asks an upstream over the network when nil
+}
+
+// Exchange asks one upstream one question over UDP, and over TCP when the
+// answer is cut.
+type Exchange func(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error)
+
+// Resolver answers questions. It is safe for concurrent use.
+type Resolver struct {
+	cfg     Config
+	never   netset.Set
+	private netset.Set
+	slots   chan struct{}
+
+	mu     sync.Mutex
+	cache  map[question]*answer
+	flying map[question]*flight
+	told   map[denial]time.Time
+}
+
+type question struct {
+	name dnsname.Name
+	typ  uint16 // dns.TypeA or dns.TypeAAAA
+}
+
+// answer is what upstreams said about a question, filtered and bound.
+type answer struct {
+	chain    []*dns.CNAME
+	addrs    []netip.Addr
+	rcode    int
+	ttl      time.Duration
+	at       time.Time // when it was learned
+	expires  time.Time
+	filtered flow.Reason // why addresses are missing, NotDecided when none are
+}
+
+type flight struct {
+	done chan struct{}
+	a    *answer
+	err  error
+}
+
+// New returns a resolver for cfg.
+func New(cfg Config) *Resolver {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Exchange == nil {
+		cfg.Exchange = exchange
+	}
+	return &Resolver{
+		cfg: cfg, never: netset.Never(), private: netset.Private(), slots: make(chan struct{}, upstreamSlot),
+		cache: make(map[question]*answer), flying: make(map[question]*flight), told: make(map[denial]time.Time),
+	}
+}
+
+// ErrNotAllowed says that no rule allows the name.
+var ErrNotAllowed = errors.New("no rule allows this name")
+
+// Lookup returns the addresses that name leads to, bound, IPv4 first.
+func (r *Resolver) Lookup(ctx context.Context, name dnsname.Name) ([]netip.Addr, error) {
+	if len(r.cfg.Rules().Openings(name, r.cfg.Now())) == 0 {
+		return nil, ErrNotAllowed
+	}
+	var out []netip.Addr
+	var errs []error
+	types := []uint16{dns.TypeA}
+	if r.cfg.IPv6 {
+		types = append(types, dns.TypeAAAA)
+	}
+	for _, typ := range types {
+		a, err := r.resolve(ctx, question{name, typ})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, a.addrs...)
+	}
+	if len(out) == 0 {
+		return nil, errors.Join(append(errs, fmt.Errorf("%s has no address", name))...)
+	}
+	return out, nil
+}
+
+// resolve answers q from the cache or from upstreams, one question at a time
+// for each q. The name is allowed.
+func (r *Resolver) resolve(ctx context.Context, q question) (*answer, error) {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	cached := r.cache[q]
+	if cached != nil && now.Before(cached.expires) {
+		r.mu.Unlock()
+		return cached, nil
+	}
+	f := r.flying[q]
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		r.flying[q] = f
+		// It goes on when this client goes away: others may wait for it.
+		go r.fly(q, f, cached)
+	}
+	r.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.a, f.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// fly asks upstreams and ends the flight.
+func (r *Resolver) fly(q question, f *flight, cached *answer) {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*queryTimeout)
+	defer cancel()
+	f.a, f.err = r.ask(ctx, q)
+	now := r.cfg.Now()
+	if f.err != nil && cached != nil && now.Before(cached.expires.Add(r.cfg.Grace)) && cached.rcode == dns.RcodeSuccess {
+		stale := *cached
+		stale.ttl, stale.expires = staleTTL, now.Add(staleTTL)
+		f.a, f.err = &stale, nil
+	}
+	if f.err == nil && len(f.a.addrs) > 0 {
+		if err := r.cfg.Bind(q.name, f.a.addrs, f.a.ttl); err != nil {
+			f.a, f.err = nil, fmt.Errorf("bind %s: %w", q.name, err)
+		}
+	}
+	r.mu.Lock()
+	if f.err == nil {
+		if len(r.cache) >= maxCache {
+			clear(r.cache)
+		}
+		r.cache[q] = f.a
+	}
+	delete(r.flying, q)
+	r.mu.Unlock()
+	close(f.done)
+}
+
+// ask resolves q with upstreams, following the chain of CNAMEs from the
+// question and nothing else.
+func (r *Resolver) ask(ctx context.Context, q question) (*answer, error) {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	now := r.cfg.Now()
+	a := &answer{at: now, ttl: maxTTL}
+	current := q.name
+	for range maxChain {
+		msg, err := r.query(ctx, current, q.typ)
+		if err != nil {
+			return nil, err
+		}
+		found, next := a.follow(msg, current, q.typ)
+		a.rcode = msg.Rcode
+		if found || next == current {
+			break
+		}
+		current = next // the chain leads on, and the answer ended before it did
+	}
+	r.filter(a)
+	if len(a.addrs) == 0 {
+		a.ttl = min(a.ttl, negativeTTL)
+	}
+	a.ttl = max(a.ttl, minTTL)
+	a.expires = now.Add(a.ttl)
+	return a, nil
+}
+
+// follow takes from msg the chain that begins at current, and the addresses at
+// its end. It returns whether there were any, and where the chain ends.
+func (a *answer) follow(msg *dns.Msg, current dnsname.Name, typ uint16) (found bool, end dnsname.Name) {
+	for range maxChain {
+		var next dnsname.Name
+		for _, rr := range msg.Answer {
+			owner, err := dnsname.Parse(rr.Header().Name)
+			if err != nil || owner != current || rr.Header().Class != dns.ClassINET {
+				continue
+			}
+			var addr netip.Addr
+			switch rr := rr.(type) {
+			case *dns.CNAME:
+				if next, err = dnsname.Parse(rr.Target); err != nil {
+					return false, current
+				}
+				a.chain = append(a.chain, rr)
+			case *dns.A:
+				addr, _ = netip.AddrFromSlice(rr.A.To4())
+			case *dns.AAAA:
+				addr, _ = netip.AddrFromSlice(rr.AAAA.To16())
+			default:
+				continue
+			}
+			a.ttl = min(a.ttl, ttlOf(rr))
+			if rr.Header().Rrtype == typ && addr.IsValid() && len(a.addrs) < maxAddrs {
+				a.addrs = append(a.addrs, addr)
+				found = true
+			}
+		}
+		if found || next.IsZero() {
+			return found, current
+		}
+		current = next
+	}
+	return false, current
+}
+
+func ttlOf(rr dns.RR) time.Duration {
+	ttl := rr.Header().Ttl
+	if ttl > 1<<31-1 {
+		return 0
+	}
+	return min(time.Duration(ttl)*time.Second, maxTTL)
+}
+
+// filter takes out the addresses that no name may lead to, or that this
+// cluster's names may not.
+func (r *Resolver) filter(a *answer) {
+	res := r.cfg.Resolve()
+	a.addrs = slices.DeleteFunc(a.addrs, func(addr netip.Addr) bool {
+		reason := r.refuses(addr, res)
+		if reason != flow.NotDecided {
+			a.filtered = reason
+		}
+		return reason != flow.NotDecided
+	})
+}
+
+// refuses says why no name may lead to addr, NotDecided when one may.
+func (r *Resolver) refuses(addr netip.Addr, res program.Resolve) flow.Reason {
+	switch {
+	case addr.Is4In6(), r.never.Contains(addr), res.Own.Contains(addr):
+		return flow.SpecialAddress
+	case r.private.Contains(addr) && !res.AllowPrivate.Contains(addr):
+		return flow.PrivateAddress
+	}
+	return flow.NotDecided
+}
+
+// query asks the upstreams of name's zone, each up to twice, until one answers.
+func (r *Resolver) query(ctx context.Context, name dnsname.Name, typ uint16) (*dns.Msg, error) {
+	q := new(dns.Msg)
+	q.SetQuestion(dns.Fqdn(name.String()), typ)
+	q.SetEdns0(udpSize, false)
+	var errs []error
+	servers := upstreams(r.cfg.Resolve(), name)
+	for range 2 {
+		for _, s := range servers {
+			msg, err := r.cfg.Exchange(ctx, s, q)
+			switch {
+			case err != nil:
+				errs = append(errs, fmt.Errorf("upstream %s: %w", s, err))
+			case msg.Rcode != dns.RcodeSuccess && msg.Rcode != dns.RcodeNameError:
+				errs = append(errs, fmt.Errorf("upstream %s: answers %s", s, dns.RcodeToString[msg.Rcode]))
+			case len(msg.Question) != 1 || msg.Question[0].Qtype != typ || !sameName(msg.Question[0].Name, name):
+				errs = append(errs, fmt.Errorf("upstream %s: answers another question", s))
+			default:
+				return msg, nil
+			}
+			if ctx.Err() != nil {
+				return nil, errors.Join(errs...)
+			}
+		}
+	}
+	if len(errs) == 0 {
+		return nil, errors.New("there is no upstream")
+	}
+	return nil, errors.Join(errs...)
+}
+
+func sameName(s string, n dnsname.Name) bool {
+	m, err := dnsname.Parse(s)
+	return err == nil && m == n
+}
+
+// upstreams returns the servers of the longest private zone that holds name, or
+// the general ones.
+func upstreams(res program.Resolve, name dnsname.Name) []netip.AddrPort {
+	servers, longest := res.Upstreams, -1
+	for _, z := range res.Zones {
+		if n := len(z.Apex.String()); (name == z.Apex || name.Under(z.Apex)) && n > longest {
+			servers, longest = z.Upstreams, n
+		}
+	}
+	return servers
+}
+
+// Refresh asks again for the exact names of the rules, shortly before what is
+// known of them ends, until ctx ends: their bindings then follow a server that
+// moves even when nobody asks.
+func (r *Resolver) Refresh(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := r.cfg.Now()
+		r.mu.Lock()
+		for q, a := range r.cache {
+			if len(a.addrs) > 0 && a.expires.Sub(now) < a.ttl/5 && r.flying[q] == nil && r.cfg.Rules().IsExact(q.name) {
+				delete(r.cache, q)
+				f := &flight{done: make(chan struct{})}
+				r.flying[q] = f
+				wg.Go(func() { r.fly(q, f, a) })
+			}
+		}
+		r.mu.Unlock()
+	}
+}
+
+// Forget empties the cache, so that new rules apply to every answer.
+func (r *Resolver) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.cache)
+}
