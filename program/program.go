@@ -237,11 +237,13 @@ func (p *Program) Pairs() []Pair {
 	return out
 }
 
-// Sources returns every address that may be a source of some rule.
-func (p *Program) Sources() netset.Set {
+// Visible returns every address of the cluster that a gateway sees as a source.
+func (p *Program) Visible() netset.Set {
 	var s netset.Set
-	for _, r := range p.Rules {
-		s = s.Union(r.Sources)
+	for _, g := range p.Groups {
+		if g.Visible {
+			s = s.Union(g.Set)
+		}
 	}
 	return s
 }

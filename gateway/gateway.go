@@ -1,0 +1,460 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gateway is the firewall that Sallyport can be: it wires resolver,
+// name table, packet path and proxy together on this host and keeps them going.
+// It decides nothing itself.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/kernelpath"
+	"github.com/sallyport/sallyport/nametable"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/proxypath"
+	"github.com/sallyport/sallyport/resolver"
+)
+
+// Options is what a gateway is made of.
+type Options struct {
+	Program *program.Program
+	// APIServer holds the API server's addresses as the owner has written them;
+	// its name is bound to them from the start.
+	APIServer []netip.Addr
+
+	Inside, Outside string // interfaces: towards the cluster, and away from it
+	StateDir        string // bindings, saved host state and lock; made when missing
+	Records         io.Writer
+	Log             *slog.Logger
+
+	MarkMask   uint32        // kernelpath.DefaultMask when 0
+	FirstQueue uint16        // of the packet queues
+	Queues     int           // how many; the number of processors when 0
+	LogGroup   uint16        // of the packet log
+	ProxyPort  uint16        // of the transparent proxy
+	Grace      time.Duration // how long a binding outlives its TTL; DefaultGrace when 0
+	Masquerade bool          // hide the cluster behind the outside interface's address
+	Now        func() time.Time
+}
+
+// Defaults of Options. A cache may serve stale for a day, but clients of a
+// cluster's caches re-resolve within the hour.
+const (
+	DefaultGrace      = time.Hour
+	DefaultFirstQueue = 7100
+	DefaultLogGroup   = 7100
+	DefaultProxyPort  = 7180
+)
+
+// apiServerHold is how long the API server's name stays bound to the addresses
+// its owner has written down, between renewals.
+const apiServerHold = 24 * time.Hour
+
+// Gateway is a running firewall.
+type Gateway struct {
+	opt   Options
+	log   *slog.Logger
+	marks kernelpath.Marks
+
+	rules   atomic.Pointer[decide.Snapshot]
+	names   *nametable.Table
+	records *flowlog.Log
+	dns     *resolver.Resolver
+
+	mu      sync.Mutex // guards path and journal: one change at a time
+	path    *kernelpath.Path
+	journal *nametable.Journal
+}
+
+// Run enforces opt until ctx ends. Everything that can be known beforehand is
+// checked before the host is touched, and on a failure to start the host is as
+// it was. When ctx ends the rules stay: closed for new flows by name, open for
+// proved ones; Off takes them away.
+func Run(ctx context.Context, opt Options, ready func()) (err error) {
+	opt.defaults()
+	g := &Gateway{opt: opt, log: opt.Log, names: nametable.New()}
+	if g.marks, err = kernelpath.NewMarks(opt.MarkMask); err != nil {
+		return err
+	}
+	g.rules.Store(decide.New(opt.Program))
+	g.records = flowlog.New(fmt.Sprintf("%x", opt.Now().UnixMilli()), func() *program.Program { return opt.Program })
+
+	host, err := inspect(opt.Inside, opt.Outside)
+	if err != nil {
+		return err
+	}
+	features, err := kernelpath.Probe()
+	if err != nil {
+		return err
+	}
+	if err := g.report(features); err != nil {
+		return err
+	}
+	state, err := openState(opt.StateDir)
+	if err != nil {
+		return err
+	}
+	defer state.Close()
+
+	sockets, err := listenDNS(ctx, host.inside)
+	if err != nil {
+		return err
+	}
+	defer sockets.close()
+	proxyListener, err := proxypath.Listen(ctx, opt.ProxyPort)
+	if err != nil {
+		return fmt.Errorf("listen for the transparent proxy: %w", err)
+	}
+	defer proxyListener.Close()
+
+	own := opt.Program.Resolve.Own.Union(netset.OfAddrs(host.own...))
+	resolve := opt.Program.Resolve
+	resolve.Own = own
+	g.dns = resolver.New(resolver.Config{
+		Rules: g.rules.Load, Resolve: func() program.Resolve { return resolve }, Bind: g.bind, Record: g.records.Decide,
+		IPv6: host.ipv6, Grace: opt.Grace, Now: opt.Now,
+	})
+	proxy := proxypath.New(proxypath.Config{
+		Rules: g.rules.Load, Lookup: g.dns.Lookup, Record: g.records.Decide, Own: func() netset.Set { return own },
+		Now: opt.Now,
+	})
+	cfg := kernelpath.Config{
+		Inside: opt.Inside, Outside: opt.Outside, Marks: g.marks, FirstQueue: opt.FirstQueue,
+		Queues: uint16(opt.Queues), LogGroup: opt.LogGroup, ProxyPort: opt.ProxyPort,
+		Sources: opt.Program.Visible(), Masquerade: opt.Masquerade,
+	}
+	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{Rules: g.rules.Load, Names: g.names, Record: g.records.Decide})
+	if err != nil {
+		return err
+	}
+	g.path = kernelpath.New(cfg)
+
+	if err := g.start(state); err != nil {
+		engine.Close()
+		return err
+	}
+	defer g.journal.Close()
+	return g.serve(ctx, parts{engine, proxy, proxyListener, sockets}, ready)
+}
+
+func (opt *Options) defaults() {
+	if opt.MarkMask == 0 {
+		opt.MarkMask = kernelpath.DefaultMask
+	}
+	if opt.FirstQueue == 0 {
+		opt.FirstQueue = DefaultFirstQueue
+	}
+	if opt.LogGroup == 0 {
+		opt.LogGroup = DefaultLogGroup
+	}
+	if opt.ProxyPort == 0 {
+		opt.ProxyPort = DefaultProxyPort
+	}
+	if opt.Queues == 0 {
+		opt.Queues = numQueues()
+	}
+	if opt.Grace == 0 {
+		opt.Grace = DefaultGrace
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+}
+
+// report logs what the kernel has, and fails when it lacks something.
+func (g *Gateway) report(features []kernelpath.Feature) error {
+	var missing []error
+	for _, f := range features {
+		if f.Err != nil {
+			missing = append(missing, fmt.Errorf("the kernel lacks %s (%s): %w", f.Name, f.Config, f.Err))
+			continue
+		}
+		g.log.Debug("kernel feature found", "feature", f.Name)
+	}
+	if len(missing) == 0 {
+		g.log.Info("kernel has every feature needed", "features", len(features))
+	}
+	return errors.Join(missing...)
+}
+
+// start changes the host: first what is outside nftables, then the table. On an
+// error it puts back what it changed, unless an earlier run's table is still in
+// force: then closed stays closed.
+func (g *Gateway) start(state *state) error {
+	wasPresent, err := kernelpath.Present()
+	if err != nil {
+		return err
+	}
+	now := g.opt.Now()
+	journal, unreadable, err := nametable.OpenJournal(state.path("bindings"), g.names, now)
+	if err != nil {
+		return fmt.Errorf("open bindings: %w", err)
+	}
+	g.journal = journal
+	if unreadable > 0 {
+		g.log.Warn("bindings left out, their lines cannot be read", "lines", unreadable)
+	}
+	host, notes, err := kernelpath.Prepare(state.path("host.json"), g.opt.Inside, g.marks)
+	if err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	for _, n := range notes {
+		g.log.Warn("host setting not made", "note", n)
+	}
+	g.bindAPIServer()
+	if err := g.apply(); err != nil {
+		if !wasPresent {
+			err = errors.Join(err, host.Restore())
+		}
+		return errors.Join(err, journal.Close())
+	}
+	g.log.Info("rules in force", "rules", len(g.opt.Program.Rules), "bindings", g.names.Len(),
+		"edition", g.opt.Program.Edition.ID)
+	return nil
+}
+
+// apply loads the table with the rules that are live now.
+func (g *Gateway) apply() error {
+	now := g.opt.Now()
+	var live []program.Rule
+	for _, r := range g.opt.Program.Rules {
+		if r.LiveAt(now) {
+			live = append(live, r)
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.path.Apply(live, g.elements(g.names.All(), now))
+}
+
+// parts is what serve runs.
+type parts struct {
+	engine  *kernelpath.Engine
+	proxy   *proxypath.Proxy
+	proxyL  listener
+	sockets *dnsSockets
+}
+
+// serve runs every part until ctx ends or one fails.
+func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	run := func(what string, part func(context.Context) error) {
+		wg.Go(func() {
+			defer cancel() // one part less is no firewall: stop, the rules stay closed
+			if err := part(ctx); err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("%s: %w", what, err))
+				mu.Unlock()
+			}
+		})
+	}
+	recordsDone := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		if err := g.records.Run(recordsDone, g.opt.Records); err != nil {
+			g.log.Error("records are lost", "err", err)
+		}
+	})
+	run("packet path", p.engine.Run)
+	run("resolver", func(ctx context.Context) error { return g.dns.Serve(ctx, p.sockets.packets, p.sockets.listeners) })
+	run("proxy", func(ctx context.Context) error { return p.proxy.Serve(ctx, p.proxyL) })
+	run("refresh", func(ctx context.Context) error { g.dns.Refresh(ctx); return nil })
+	run("sweep", g.sweep)
+	wg.Go(func() {
+		// Close records are a service to the reader: without them the firewall
+		// is whole.
+		if err := kernelpath.WatchCloses(ctx, g.marks, g.records.End); err != nil {
+			g.log.Warn("no close records", "err", err)
+		}
+	})
+	wg.Go(func() { g.resolveAPIServer(ctx) })
+	if ready != nil {
+		ready()
+	}
+	wg.Wait()
+	close(recordsDone)
+	writer.Wait()
+	if n := g.records.Dropped(); n > 0 {
+		g.log.Warn("records dropped", "count", n)
+	}
+	return errors.Join(errs...)
+}
+
+// bindAPIServer binds the API server's name to the addresses its owner gave.
+func (g *Gateway) bindAPIServer() {
+	name := g.opt.Program.Cluster.APIName
+	if name.IsZero() {
+		return
+	}
+	until := g.opt.Now().Add(apiServerHold)
+	for _, a := range g.opt.APIServer {
+		g.names.Bind(nametable.Binding{Name: name, Addr: a, Until: until})
+	}
+}
+
+// resolveAPIServer resolves the API server's name at once, and again until it
+// is known: nodes that cannot reach it do not start.
+func (g *Gateway) resolveAPIServer(ctx context.Context) {
+	name := g.opt.Program.Cluster.APIName
+	if name.IsZero() {
+		return
+	}
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		addrs, err := g.dns.Lookup(ctx, name)
+		if err == nil || errors.Is(err, resolver.ErrNotAllowed) || ctx.Err() != nil {
+			g.log.Debug("API server resolved", "name", name, "addresses", addrs)
+			return
+		}
+		g.log.Warn("API server name does not resolve", "name", name, "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// bind makes name lead to addrs everywhere: in the file, in the kernel, in the
+// table. Only then may the resolver answer.
+func (g *Gateway) bind(name dnsname.Name, addrs []netip.Addr, ttl time.Duration) error {
+	now := g.opt.Now()
+	bindings := make([]nametable.Binding, len(addrs))
+	for i, a := range addrs {
+		bindings[i] = nametable.Binding{Name: name, Addr: a, Until: now.Add(ttl + g.opt.Grace)}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.journal.Append(bindings...); err != nil {
+		// The flows of now matter more than those behind a kill.
+		g.log.Error("binding not kept over a restart", "err", err)
+	}
+	if err := g.path.Learn(g.elements(bindings, now)); err != nil {
+		return err
+	}
+	for _, b := range bindings {
+		g.names.Bind(b)
+	}
+	return nil
+}
+
+// elements returns what the live rules open at the addresses of bindings.
+func (g *Gateway) elements(bindings []nametable.Binding, now time.Time) []kernelpath.Element {
+	var out []kernelpath.Element
+	rules := g.rules.Load()
+	for _, b := range bindings {
+		for _, o := range rules.Openings(b.Name, now) {
+			for _, r := range o.Ports.Ranges() {
+				for port := int(r.Lo); port <= int(r.Hi); port++ {
+					out = append(out, kernelpath.Element{Addr: b.Addr, Protocol: o.Protocol, Port: uint16(port)})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// sweepEvery is how often bindings and rules that have ended are taken out of
+// the kernel. Judging a flow looks at the time itself and never waits for this.
+const sweepEvery = 10 * time.Second
+
+func (g *Gateway) sweep(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	ended := len(g.opt.Program.Expired(g.opt.Now()))
+	compacted := g.opt.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		now := g.opt.Now()
+		g.bindAPIServer()
+		if expired := g.opt.Program.Expired(now); len(expired) != ended {
+			ended = len(expired)
+			g.log.Warn("rules have expired and are withdrawn", "expired", ended)
+			g.dns.Forget()
+			if err := g.apply(); err != nil {
+				g.log.Error("rules not withdrawn in the kernel", "err", err)
+				ended = -1 // again
+			}
+		}
+		if gone := g.names.Sweep(now); len(gone) > 0 {
+			g.forget(gone, now)
+		}
+		if now.Sub(compacted) > time.Hour {
+			compacted = now
+			g.mu.Lock()
+			if err := g.journal.Rewrite(g.names); err != nil {
+				g.log.Error("bindings file not rewritten", "err", err)
+			}
+			g.mu.Unlock()
+		}
+	}
+}
+
+// forget takes out of the kernel what only the bindings that are gone needed.
+func (g *Gateway) forget(gone []nametable.Binding, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	needed := make(map[kernelpath.Element]bool)
+	for _, b := range gone {
+		for _, n := range g.names.Names(b.Addr, now) {
+			for _, e := range g.elements([]nametable.Binding{{Name: n, Addr: b.Addr}}, now) {
+				needed[e] = true
+			}
+		}
+	}
+	var out []kernelpath.Element
+	for _, e := range g.elements(gone, now) {
+		if !needed[e] {
+			out = append(out, e)
+		}
+	}
+	if err := g.path.Forget(out); err != nil {
+		g.log.Error("bindings not taken out of the kernel", "err", err)
+	}
+}
+
+// Off removes everything that a gateway with this state directory has put into
+// the host, and stops it first when it runs.
+func Off(ctx context.Context, stateDir string, log *slog.Logger) error {
+	if err := stopRunning(ctx, stateDir, log); err != nil {
+		return err
+	}
+	if _, err := kernelpath.Probe(); err != nil {
+		return err
+	}
+	errs := []error{kernelpath.Remove()}
+	host, err := kernelpath.Saved(filepath.Join(stateDir, "host.json"))
+	if err == nil && host != nil {
+		err = host.Restore()
+	}
+	errs = append(errs, err)
+	for _, name := range stateFiles {
+		if err := os.Remove(filepath.Join(stateDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	_ = os.Remove(stateDir) // when it is empty
+	return errors.Join(errs...)
+}

@@ -1,0 +1,156 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// listener is a net.Listener; named so that parts reads well.
+type listener = net.Listener
+
+func numQueues() int { return max(1, runtime.NumCPU()) }
+
+// hostFacts is what a gateway needs to know of its host.
+type hostFacts struct {
+	inside []netip.Addr // addresses of the inside interface, on which the resolver answers
+	own    []netip.Addr // every address of the host
+	ipv6   bool         // whether there is a way out over IPv6
+}
+
+// inspect reads the host and changes nothing.
+func inspect(inside, outside string) (hostFacts, error) {
+	var h hostFacts
+	if inside == outside {
+		return h, fmt.Errorf("inside and outside are both %q: a gateway needs two interfaces", inside)
+	}
+	names := map[string]bool{}
+	links, err := net.Interfaces()
+	if err != nil {
+		return h, fmt.Errorf("list interfaces: %w", err)
+	}
+	var known []string
+	for _, l := range links {
+		names[l.Name] = true
+		known = append(known, l.Name)
+	}
+	for flag, name := range map[string]string{"--inside": inside, "--outside": outside} {
+		if !names[name] {
+			return h, fmt.Errorf("%s: there is no interface %q; this host has %s", flag, name, strings.Join(known, ", "))
+		}
+	}
+	for _, l := range links {
+		addrs, err := l.Addrs()
+		if err != nil {
+			return h, fmt.Errorf("list addresses of %s: %w", l.Name, err)
+		}
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue
+			}
+			addr := p.Addr().Unmap()
+			h.own = append(h.own, addr.WithZone(""))
+			if l.Name == inside && !addr.IsLinkLocalUnicast() {
+				h.inside = append(h.inside, addr)
+			}
+		}
+	}
+	if len(h.inside) == 0 {
+		return h, fmt.Errorf("interface %s has no address for the resolver to answer on", inside)
+	}
+	h.ipv6 = hasIPv6Way(outside)
+	return h, nil
+}
+
+// hasIPv6Way reports whether the host has an IPv6 default route out of the
+// interface.
+func hasIPv6Way(outside string) bool {
+	link, err := netlink.LinkByName(outside)
+	if err != nil {
+		return false
+	}
+	routes, err := netlink.RouteList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return false
+	}
+	for _, r := range routes {
+		if r.Dst == nil || r.Dst.IP.IsUnspecified() {
+			if ones, _ := maskOnes(r.Dst); ones == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func maskOnes(n *net.IPNet) (ones, bits int) {
+	if n == nil {
+		return 0, 0
+	}
+	return n.Mask.Size()
+}
+
+// dnsSockets is where the resolver answers.
+type dnsSockets struct {
+	packets   []net.PacketConn
+	listeners []net.Listener
+}
+
+func (s *dnsSockets) close() {
+	for _, p := range s.packets {
+		_ = p.Close()
+	}
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+// listenDNS opens port 53 over UDP and TCP on each of the addresses.
+func listenDNS(ctx context.Context, addrs []netip.Addr) (*dnsSockets, error) {
+	s := new(dnsSockets)
+	var errs []error
+	var lc net.ListenConfig
+	for _, a := range addrs {
+		at := netip.AddrPortFrom(a, 53).String()
+		pc, err := lc.ListenPacket(ctx, "udp", at)
+		if err == nil {
+			s.packets = append(s.packets, pc)
+		} else {
+			errs = append(errs, taken(at, "udp", err))
+		}
+		l, err := lc.Listen(ctx, "tcp", at)
+		if err == nil {
+			s.listeners = append(s.listeners, l)
+		} else {
+			errs = append(errs, taken(at, "tcp", err))
+		}
+	}
+	if len(errs) > 0 {
+		s.close()
+		return nil, errors.Join(errs...)
+	}
+	return s, nil
+}
+
+// taken says in words why the resolver has no port.
+func taken(at, network string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("port 53 is taken: %s/%s: another resolver listens there; see who with: ss -lnp 'sport = :53'", at, network)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return fmt.Errorf("no permission to listen on %s/%s: run as root, or with CAP_NET_BIND_SERVICE", at, network)
+	}
+	return fmt.Errorf("listen on %s/%s: %w", at, network, err)
+}
