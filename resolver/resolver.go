@@ -31,7 +31,7 @@ const (
 	// maxTTL bounds how long an answer is kept. A TTL with its highest bit set
 	// counts as 0 (RFC 2181 section 8).
 	maxTTL = time.Hour
-	minTTL = time.Second
+	minTTL = 5 * time.Second
 	// negativeTTL is how long a client may believe that a name does not exist:
 	// short, so that a new rule works at once.
 	negativeTTL = 5 * time.Second

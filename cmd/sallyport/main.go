@@ -1,0 +1,149 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command sallyport knows what a Kubernetes cluster must be able to reach,
+// explains it, and enforces it. Each verb has a file of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/sallyport/sallyport/catalog"
+	"github.com/sallyport/sallyport/cluster"
+	"github.com/sallyport/sallyport/compile"
+	"github.com/sallyport/sallyport/lab"
+	"github.com/sallyport/sallyport/program"
+)
+
+// Exit codes, the same for every verb.
+const (
+	exitYes       = 0 // yes, done, equal
+	exitNo        = 1 // findings, denied, different
+	exitUsage     = 2 // bad usage or input
+	exitUndecided = 3 // could not decide
+)
+
+// exit is an error that says which code to end with; an empty message has been
+// said already.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e exit) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e exit) Unwrap() error { return e.err }
+
+func main() {
+	if handled, code := lab.Main(os.Args[1:]); handled {
+		os.Exit(code)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main with everything passed in.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitYes
+	}
+	code := exitUsage
+	var e exit
+	if errors.As(err, &e) {
+		code = e.code
+	}
+	if msg := err.Error(); msg != "" {
+		fmt.Fprintln(stderr, "sallyport: "+msg)
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sallyport",
+		Short: "Controls what a Kubernetes cluster may reach",
+		Long: `Sallyport knows every address an AKS cluster needs, says why, and can be the
+firewall that lets nothing else through.
+
+Exit codes: 0 yes, 1 no (findings, denied, different), 2 bad usage or input,
+3 could not decide.`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), gatewayCommand(), labCommand(), schemaCommand())
+	return root
+}
+
+// clusterFlag adds --cluster, whose default is the file in the current folder.
+func clusterFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVarP(file, "cluster", "c", "cluster.yaml", "cluster description, - for standard input")
+}
+
+// formatFlag adds -o with its choices.
+func formatFlag(c *cobra.Command, format *string, choices string) {
+	c.Flags().StringVarP(format, "output", "o", "table", "output: "+choices)
+}
+
+// load reads a cluster description and compiles it.
+func load(c *cobra.Command, file string) (*cluster.Cluster, *program.Program, error) {
+	var described *cluster.Cluster
+	var err error
+	if file == "-" {
+		var data []byte
+		if data, err = io.ReadAll(io.LimitReader(c.InOrStdin(), cluster.MaxSize+1)); err == nil {
+			described, err = cluster.Parse("standard input", data)
+		}
+	} else {
+		described, err = cluster.Load(file)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := compile.Compile(described, catalog.Default())
+	if err != nil {
+		return nil, nil, err
+	}
+	return described, p, nil
+}
+
+// isTerminal reports whether w is a terminal, and how wide it is.
+func isTerminal(w io.Writer) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	return width, err == nil
+}
+
+// staleLine says loudly that a program was made from an old list.
+func staleLine(p *program.Program) string {
+	if p.Edition.Current {
+		return ""
+	}
+	return fmt.Sprintf("WARNING: edition %s of the list is not current (newest known: %s). "+
+		"A cluster built from it today may not start.", p.Edition.ID, p.Edition.NewestKnown)
+}

@@ -1,0 +1,174 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/program"
+)
+
+func rulesCommand() *cobra.Command {
+	var file, format string
+	var requirements, strict bool
+	c := &cobra.Command{
+		Use:   "rules",
+		Short: "Print what the cluster must be able to reach, and why",
+		Long: `Print the compiled rules of a cluster: each with its reason and its source,
+what is pending, what to set up around the gateway, and advice.
+
+With --requirements it prints one row for each pair the published list states,
+never merged, with what became of it.
+
+Exit codes: 0, 1 with --strict when the edition of the list is not current,
+2 bad input.`,
+		Example: `  sallyport rules
+  sallyport rules -c prod.yaml -o json
+  sallyport rules --requirements -o csv`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, p, err := load(c, file)
+			if err != nil {
+				return err
+			}
+			if err := writeRules(c, file, p, format, requirements); err != nil {
+				return err
+			}
+			if line := staleLine(p); line != "" {
+				fmt.Fprintln(c.ErrOrStderr(), line)
+				if strict {
+					return exit{code: exitNo}
+				}
+			}
+			return nil
+		},
+	}
+	clusterFlag(c, &file)
+	formatFlag(c, &format, "table, json, yaml, csv or md")
+	c.Flags().BoolVar(&requirements, "requirements", false, "one row for each source pair, never merged")
+	c.Flags().BoolVar(&strict, "strict", false, "end with 1 when the edition of the list is not current")
+	return c
+}
+
+func writeRules(c *cobra.Command, file string, p *program.Program, format string, requirements bool) error {
+	now := time.Now()
+	var structured any = newRulesJSON(file, p, now)
+	t := rulesTable(p, now)
+	if requirements {
+		structured, t = newRequirementsJSON(file, p), requirementsTable(p)
+	}
+	out := c.OutOrStdout()
+	switch format {
+	case "json":
+		return writeJSON(out, structured)
+	case "yaml":
+		return writeYAML(out, structured)
+	case "csv":
+		return t.csv(out)
+	case "md":
+		return t.markdown(out)
+	case "table":
+		t.text(out)
+		writeNotes(out, p, requirements)
+		return nil
+	}
+	return fmt.Errorf("output %q is not one of table, json, yaml, csv, md", format)
+}
+
+func rulesTable(p *program.Program, now time.Time) table {
+	t := table{head: []string{"DESTINATION", "PORT", "FROM", "NEED", "WHY", "SOURCE", "RULE"}}
+	for _, r := range p.Rules {
+		need := "optional"
+		switch {
+		case !r.LiveAt(now):
+			need = "EXPIRED"
+		case r.Required:
+			need = "required"
+		case r.Origins[0].Feature == program.FeatureOwner:
+			need = "owner"
+		}
+		t.add(r.Destination(), strings.Join(portTexts(r), " "), strings.Join(r.Groups, " "), need, reasonOf(r),
+			cited(r.Origins[0]), string(r.ID))
+	}
+	return t
+}
+
+func requirementsTable(p *program.Program) table {
+	t := table{head: []string{"LINE", "STATED", "PORT", "FEATURE", "NEED", "BECOMES", "ID"}}
+	for _, r := range p.Rows {
+		need := "optional"
+		if r.Required {
+			need = "required"
+		}
+		becomes := r.Destination
+		if r.Pending != "" {
+			becomes = "pending: " + r.Pending
+		}
+		if r.NotStated {
+			becomes += " (not stated for this cloud)"
+		}
+		t.add(fmt.Sprint(r.Citation.Line), r.Stated, r.Port, r.Feature, need, becomes, r.ID)
+	}
+	return t
+}
+
+// portTexts returns a rule's ports as "https/443", one for each pair.
+func portTexts(r program.Rule) []string {
+	var out []string
+	for _, ports := range r.Ports.Ranges() {
+		s := fmt.Sprintf("%s/%d", r.Protocol, ports.Lo)
+		if ports.Hi != ports.Lo {
+			s += fmt.Sprintf("-%d", ports.Hi)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// reasonOf returns why a rule is there, from its origins.
+func reasonOf(r program.Rule) string {
+	var out []string
+	seen := make(map[string]bool)
+	for _, o := range r.Origins {
+		s := o.Purpose
+		if o.NotStated {
+			s += " (not stated for this cloud)"
+		}
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// cited returns where an origin stands, in a few characters.
+func cited(o program.Origin) string {
+	c := o.Citation
+	if c.Edition == "" {
+		return fmt.Sprintf("%s:%d", c.Document, c.Line)
+	}
+	return fmt.Sprintf("%s:%d", c.Edition, c.Line)
+}
+
+func prefixes(s netset.Set) []string {
+	out := []string{}
+	for _, p := range s.Prefixes() {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+// day writes a date, "" for none.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.DateOnly)
+}
