@@ -40,6 +40,12 @@ type hold struct {
 	free     []*heldFlow
 	waiting  int // flows whose deadline is a reorderTime
 	verdicts []verdict
+
+	// Packets of a flow that were queued before it was released arrive behind
+	// the verdict that released it. They go through the table once more, which
+	// knows the flow by now. fresh are the flows released in this batch, recent
+	// those of earlier ones, until the queue has been seen empty.
+	recent, fresh map[flowKey]struct{}
 	scratch  [tlshello.MaxBytes]byte
 	event    flowlog.Event
 }
@@ -66,7 +72,10 @@ type heldFlow struct {
 type span struct{ lo, hi int }
 
 func newHold(j *Judge, m Marks, sources netset.Set) *hold {
-	return &hold{judge: j, marks: m, sources: sources, flows: make(map[flowKey]*heldFlow), now: time.Now()}
+	return &hold{
+		judge: j, marks: m, sources: sources, flows: make(map[flowKey]*heldFlow), now: time.Now(),
+		recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}),
+	}
 }
 
 // packet judges one queued packet, or holds it. Every packet gets a verdict,
@@ -94,11 +103,36 @@ func (h *hold) packet(id, mark uint32, raw []byte) {
 	}
 }
 
-func (h *hold) drop(id uint32) { h.verdicts = append(h.verdicts, verdict{id: id}) }
+func (h *hold) drop(id uint32) { h.verdicts = append(h.verdicts, verdict{id: id, code: verdictDrop}) }
 
 // pass lets a packet on with the given bits of ours in its mark.
 func (h *hold) pass(id, mark, ours uint32) {
-	h.verdicts = append(h.verdicts, verdict{id, true, mark&^h.marks.Mask() | ours})
+	h.verdicts = append(h.verdicts, verdict{id, verdictAccept, mark&^h.marks.Mask() | ours})
+}
+
+// again sends a packet through the table once more when its flow was released
+// while it waited; it reports whether it was.
+func (h *hold) again(key flowKey, id, mark uint32) bool {
+	_, recent := h.recent[key]
+	_, fresh := h.fresh[key]
+	if recent || fresh {
+		h.verdicts = append(h.verdicts, verdict{id, verdictRepeat, mark &^ h.marks.Mask()})
+	}
+	return recent || fresh
+}
+
+// endBatch is called when the verdicts of a batch have reached the kernel; empty
+// says that nothing more was queued when the batch was read.
+func (h *hold) endBatch(empty bool) {
+	if empty {
+		clear(h.recent)
+	}
+	if len(h.fresh) > 0 {
+		for key := range h.fresh {
+			h.recent[key] = struct{}{}
+		}
+		clear(h.fresh)
+	}
 }
 
 func flowOf(p *packet) flow.Flow {
@@ -142,6 +176,8 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	case len(p.payload) == 0:
 		h.pass(id, mark, 0)
 		return
+	case held == nil && h.again(key, id, mark):
+		return
 	case held == nil && len(h.flows) >= maxHeld:
 		h.record(flowOf(p), p.srcPort, flow.Decision{Reason: flow.Overload}, nil)
 		h.drop(id)
@@ -150,7 +186,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		held = h.take(p.seq)
 		h.flows[key] = held
 	case held.pending:
-		h.again(key, held, id, mark, p)
+		h.repeat(key, held, id, mark, p)
 		return
 	}
 	held.segments++
@@ -206,9 +242,9 @@ func (h *hold) unstray(held *heldFlow) {
 	}
 }
 
-// again takes a segment of a flow whose hello is on its way. What it repeats
+// repeat takes a segment of a flow whose hello is on its way. What it repeats
 // must be what was judged; what it adds goes on with it.
-func (h *hold) again(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
+func (h *hold) repeat(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	off := int(int32(p.seq - held.base))
 	end := int(int32(held.end - held.base))
 	if off < 0 || off < end && !bytes.Equal(p.payload[:min(len(p.payload), end-off)], held.buf[off:min(off+len(p.payload), end)]) {
@@ -227,6 +263,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	key := flowKey{netip.AddrPortFrom(p.dst, p.dstPort), netip.AddrPortFrom(p.src, p.srcPort)}
 	held := h.flows[key]
 	switch {
+	case held == nil && h.again(key, id, mark):
 	case p.flags&flagRST != 0:
 		h.pass(id, mark, 0)
 		if held != nil && held.pending {
@@ -234,6 +271,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 		}
 	case held != nil && held.pending && p.flags&flagACK != 0 && int32(p.ack-held.end) >= 0:
 		h.pass(id, mark, h.marks.Released())
+		h.fresh[key] = struct{}{}
 		h.give(key, held)
 	case p.payloadBytes == 0:
 		h.pass(id, mark, 0)

@@ -36,8 +36,11 @@ const (
 	cfgCmdBind   = 1
 	copyPacket   = 2
 	cfgFlagGSO   = 1 << 2 // NFQA_CFG_F_GSO: packets come as they are, without being segmented first
-	verdictDrop  = 0
-	verdictAccpt = 1
+
+	// NF_DROP, NF_ACCEPT and NF_REPEAT (linux/netfilter.h).
+	verdictDrop   = 0
+	verdictAccept = 1
+	verdictRepeat = 4
 )
 
 const (
@@ -55,12 +58,12 @@ const (
 	shortTick = 25 * time.Millisecond
 )
 
-// verdict is the answer about one queued packet: its id, whether it goes on, and
-// the bits of ours that are to be in its mark.
+// verdict is the answer about one queued packet: its id, what happens to it, and
+// what its mark becomes unless it is dropped.
 type verdict struct {
-	id     uint32
-	accept bool
-	mark   uint32
+	id   uint32
+	code uint32
+	mark uint32
 }
 
 // queue is one NFQUEUE with the thread that serves it.
@@ -133,8 +136,9 @@ func (q *queue) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		n := 0
 		if ready {
-			n, err := recvmmsg(q.sock.fd, msgs[:])
+			n, err = recvmmsg(q.sock.fd, msgs[:])
 			if err != nil {
 				return fmt.Errorf("read packet queue %d: %w", q.num, err)
 			}
@@ -155,6 +159,7 @@ func (q *queue) run(ctx context.Context) error {
 		if err := q.flush(); err != nil {
 			return err
 		}
+		q.hold.endBatch(n < batch)
 	}
 	return nil
 }
@@ -211,13 +216,9 @@ func (q *queue) appendVerdict(b []byte, v verdict) []byte {
 	b = binary.BigEndian.AppendUint16(b, q.num)
 	b = binary.NativeEndian.AppendUint16(b, attrHdr+8)
 	b = binary.NativeEndian.AppendUint16(b, nfqaVerdictHdr)
-	code := uint32(verdictDrop)
-	if v.accept {
-		code = verdictAccpt
-	}
-	b = binary.BigEndian.AppendUint32(b, code)
+	b = binary.BigEndian.AppendUint32(b, v.code)
 	b = binary.BigEndian.AppendUint32(b, v.id)
-	if v.accept {
+	if v.code != verdictDrop {
 		b = binary.NativeEndian.AppendUint16(b, attrHdr+4)
 		b = binary.NativeEndian.AppendUint16(b, nfqaMark)
 		b = binary.BigEndian.AppendUint32(b, v.mark)

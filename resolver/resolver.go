@@ -77,6 +77,7 @@ type Resolver struct {
 	cache  map[question]*answer
 	flying map[question]*flight
 	told   map[denial]time.Time
+	rules  uint64 // how often Forget was called: an answer from before is not kept
 }
 
 type question struct {
@@ -90,8 +91,8 @@ type answer struct {
 	addrs    []netip.Addr
 	rcode    int
 	ttl      time.Duration
-	at       time.Time // when it was learned
 	expires  time.Time
+	usable   time.Time   // until when it may be served because no upstream answers
 	filtered flow.Reason // why addresses are missing, NotDecided when none are
 }
 
@@ -118,6 +119,17 @@ func New(cfg Config) *Resolver {
 // ErrNotAllowed says that no rule allows the name.
 var ErrNotAllowed = errors.New("no rule allows this name")
 
+// RefusedError says that a name led only to addresses that it may not lead to.
+type RefusedError struct {
+	Name dnsname.Name
+	Why  flow.Reason // flow.SpecialAddress or flow.PrivateAddress
+}
+
+func (e RefusedError) Error() string { return fmt.Sprintf("%s: %s", e.Name, e.Why.Text()) }
+
+// Reason returns why.
+func (e RefusedError) Reason() flow.Reason { return e.Why }
+
 // Lookup returns the addresses that name leads to, bound, IPv4 first.
 func (r *Resolver) Lookup(ctx context.Context, name dnsname.Name) ([]netip.Addr, error) {
 	if len(r.cfg.Rules().Openings(name, r.cfg.Now())) == 0 {
@@ -136,6 +148,9 @@ func (r *Resolver) Lookup(ctx context.Context, name dnsname.Name) ([]netip.Addr,
 			continue
 		}
 		out = append(out, a.addrs...)
+		if a.filtered != flow.NotDecided {
+			errs = append(errs, RefusedError{name, a.filtered})
+		}
 	}
 	if len(out) == 0 {
 		return nil, errors.Join(append(errs, fmt.Errorf("%s has no address", name))...)
@@ -171,11 +186,14 @@ func (r *Resolver) resolve(ctx context.Context, q question) (*answer, error) {
 
 // fly asks upstreams and ends the flight.
 func (r *Resolver) fly(q question, f *flight, cached *answer) {
+	r.mu.Lock()
+	rules := r.rules
+	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 4*queryTimeout)
 	defer cancel()
 	f.a, f.err = r.ask(ctx, q)
 	now := r.cfg.Now()
-	if f.err != nil && cached != nil && now.Before(cached.expires.Add(r.cfg.Grace)) && cached.rcode == dns.RcodeSuccess {
+	if f.err != nil && cached != nil && now.Before(cached.usable) && cached.rcode == dns.RcodeSuccess {
 		stale := *cached
 		stale.ttl, stale.expires = staleTTL, now.Add(staleTTL)
 		f.a, f.err = &stale, nil
@@ -186,7 +204,7 @@ func (r *Resolver) fly(q question, f *flight, cached *answer) {
 		}
 	}
 	r.mu.Lock()
-	if f.err == nil {
+	if f.err == nil && r.rules == rules {
 		if len(r.cache) >= maxCache {
 			clear(r.cache)
 		}
@@ -207,15 +225,17 @@ func (r *Resolver) ask(ctx context.Context, q question) (*answer, error) {
 		return nil, ctx.Err()
 	}
 	now := r.cfg.Now()
-	a := &answer{at: now, ttl: maxTTL}
-	current := q.name
-	for range maxChain {
+	a := &answer{ttl: maxTTL}
+	for current := q.name; ; {
 		msg, err := r.query(ctx, current, q.typ)
 		if err != nil {
 			return nil, err
 		}
 		found, next := a.follow(msg, current, q.typ)
 		a.rcode = msg.Rcode
+		if len(a.chain) > maxChain {
+			return nil, fmt.Errorf("%s: more than %d CNAMEs in a row", q.name, maxChain)
+		}
 		if found || next == current {
 			break
 		}
@@ -227,14 +247,19 @@ func (r *Resolver) ask(ctx context.Context, q question) (*answer, error) {
 	}
 	a.ttl = max(a.ttl, minTTL)
 	a.expires = now.Add(a.ttl)
+	a.usable = a.expires.Add(r.cfg.Grace)
 	return a, nil
 }
 
 // follow takes from msg the chain that begins at current, and the addresses at
-// its end. It returns whether there were any, and where the chain ends.
+// its end. It returns whether there were any, and where the chain ends. A chain
+// that is too long, as a loop is, is left for the caller to see. Where a name has
+// a CNAME, nothing else about it counts (RFC 1034 section 3.6.2).
 func (a *answer) follow(msg *dns.Msg, current dnsname.Name, typ uint16) (found bool, end dnsname.Name) {
-	for range maxChain {
-		var next dnsname.Name
+	for len(a.chain) <= maxChain {
+		var alias *dns.CNAME
+		var addrs []netip.Addr
+		ttl := a.ttl
 		for _, rr := range msg.Answer {
 			owner, err := dnsname.Parse(rr.Header().Name)
 			if err != nil || owner != current || rr.Header().Class != dns.ClassINET {
@@ -243,26 +268,30 @@ func (a *answer) follow(msg *dns.Msg, current dnsname.Name, typ uint16) (found b
 			var addr netip.Addr
 			switch rr := rr.(type) {
 			case *dns.CNAME:
-				if next, err = dnsname.Parse(rr.Target); err != nil {
-					return false, current
+				if alias == nil {
+					alias = rr
 				}
-				a.chain = append(a.chain, rr)
+				continue
 			case *dns.A:
 				addr, _ = netip.AddrFromSlice(rr.A.To4())
 			case *dns.AAAA:
 				addr, _ = netip.AddrFromSlice(rr.AAAA.To16())
-			default:
-				continue
 			}
-			a.ttl = min(a.ttl, ttlOf(rr))
-			if rr.Header().Rrtype == typ && addr.IsValid() && len(a.addrs) < maxAddrs {
-				a.addrs = append(a.addrs, addr)
-				found = true
+			if rr.Header().Rrtype == typ && addr.IsValid() && len(addrs) < maxAddrs {
+				addrs = append(addrs, addr)
+				ttl = min(ttl, ttlOf(rr))
 			}
 		}
-		if found || next.IsZero() {
-			return found, current
+		if alias == nil {
+			a.addrs, a.ttl = addrs, ttl
+			return len(addrs) > 0, current
 		}
+		next, err := dnsname.Parse(alias.Target)
+		if err != nil {
+			return false, current
+		}
+		a.chain = append(a.chain, alias)
+		a.ttl = min(a.ttl, ttlOf(alias))
 		current = next
 	}
 	return false, current
@@ -366,7 +395,6 @@ func (r *Resolver) Refresh(ctx context.Context) {
 		r.mu.Lock()
 		for q, a := range r.cache {
 			if len(a.addrs) > 0 && a.expires.Sub(now) < a.ttl/5 && r.flying[q] == nil && r.cfg.Rules().IsExact(q.name) {
-				delete(r.cache, q)
 				f := &flight{done: make(chan struct{})}
 				r.flying[q] = f
 				wg.Go(func() { r.fly(q, f, a) })
@@ -381,4 +409,5 @@ func (r *Resolver) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.cache)
+	r.rules++
 }

@@ -49,7 +49,7 @@ func (e exit) Error() string {
 func (e exit) Unwrap() error { return e.err }
 
 func main() {
-	if handled, code := lab.Main(os.Args[1:]); handled {
+	if handled, code := lab.Main(os.Args); handled {
 		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -32,7 +32,7 @@ const (
 var addresses = map[Place]netip.Addr{
 	APIServer: netip.MustParseAddr("20.50.132.7"),
 	Attacker:  netip.MustParseAddr("45.137.21.9"),
-	Partner:   netip.MustParseAddr("20.60.7.1"),
+	Partner:   netip.MustParseAddr("20.60.7.4"),
 	Beside:    netip.MustParseAddr("20.60.7.16"),
 }
 
@@ -106,7 +106,7 @@ var All = []Vector{
 		Reason: flow.NameNotAllowed},
 	{Name: "another_name_on_an_allowed_address", Protocol: flow.ProtoHTTPS, Host: "evil.example", At: "mcr.microsoft.com", Port: 443,
 		Reason: flow.NameNotAllowed},
-	{Name: "an_allowed_name_on_another_allowed_name's_address", Protocol: flow.ProtoHTTPS, Host: "mcr.microsoft.com", At: "management.azure.com", Port: 443,
+	{Name: "an_allowed_name_on_another_allowed_name's_address", Protocol: flow.ProtoHTTPS, Host: "mcr.microsoft.com", At: "packages.microsoft.com", Port: 443,
 		Reason: flow.NameUnproved, Wire: flow.NameAddressMismatch},
 	{Name: "an_allowed_name_at_the_attacker's_address", Protocol: flow.ProtoHTTPS, Host: "mcr.microsoft.com", To: Attacker, Port: 443,
 		Reason: flow.NameUnproved, Wire: flow.UnboundAddress},
