@@ -8,6 +8,7 @@
 package flowlog
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/netip"
@@ -123,7 +124,8 @@ type opened struct {
 const queueLen = 16384
 
 // maxOpen bounds how many open flows are remembered for their close records;
-// the flows beyond it close without one.
+// beyond it one of the others, whichever, closes without one. An end that was
+// never reported must not keep a place for good.
 const maxOpen = 200_000
 
 // New returns a log whose flow ids begin with the given prefix.
@@ -156,21 +158,38 @@ func (l *Log) End(c Closed) {
 	}
 }
 
-// Dropped returns how many records found no room.
+// Dropped returns how many records were lost: there was no room, or they could
+// not be written.
 func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 
-// Run writes records to w until done is closed, then what still waits. An error
-// of w is returned once; later records are lost, and the flows go on.
+// Run writes records to w until done is closed, then what still waits. A record
+// that w does not take is lost and counted, and the flows go on; the first error
+// of w is returned at the end.
 func (l *Log) Run(done <-chan struct{}, w io.Writer) error {
-	enc := json.NewEncoder(w)
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf) // not w itself: it would never write again after an error
 	enc.SetEscapeHTML(false)
 	var first error
+	cut := false // the last line has no end
 	write := func(r any) {
 		if r == nil {
 			return
 		}
-		if err := enc.Encode(r); err != nil && first == nil {
-			first = err
+		buf.Reset()
+		if cut {
+			buf.WriteByte('\n')
+		}
+		err := enc.Encode(r)
+		if err == nil {
+			var n int
+			n, err = w.Write(buf.Bytes())
+			cut = err != nil && (n > 0 || cut)
+		}
+		if err != nil {
+			l.dropped.Add(1)
+			if first == nil {
+				first = err
+			}
 		}
 	}
 	for {
@@ -229,7 +248,13 @@ func (l *Log) decision(e *Event) Decision {
 				r.Allow, r.AllowYML = &c, c.YAML()
 			}
 		}
-	} else if f.Src.IsValid() && f.Dst.IsValid() && len(l.open) < maxOpen {
+	} else if f.Src.IsValid() && f.Dst.IsValid() {
+		if len(l.open) >= maxOpen {
+			for t := range l.open {
+				delete(l.open, t)
+				break
+			}
+		}
 		t := Tuple{f.Transport, netip.AddrPortFrom(f.Src, e.SrcPort), netip.AddrPortFrom(f.Dst, f.Port)}
 		l.open[t] = opened{r.Flow, r.Rule, e.At}
 	}

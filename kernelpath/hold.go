@@ -25,6 +25,10 @@ const (
 	// pendingTime is how long a server may take to acknowledge a hello.
 	pendingTime = 30 * time.Second
 	maxHeld     = 8192
+	// begunTime is how long a client may take for its first byte, and maxBegun how
+	// many are waited for at once.
+	begunTime = 5 * time.Minute
+	maxBegun  = 65536
 )
 
 // hold keeps the first bytes of flows until they can be judged. It belongs to
@@ -35,19 +39,27 @@ type hold struct {
 	sources netset.Set
 	reset   func(flowKey, uint32) // tells the server; may be nil
 
-	now      time.Time
-	flows    map[flowKey]*heldFlow
-	free     []*heldFlow
-	waiting  int // flows whose deadline is a reorderTime
-	verdicts []verdict
+	now     time.Time
+	flows   map[flowKey]*heldFlow
+	free    []*heldFlow
+	waiting int // flows whose deadline is a reorderTime
+	// begun says where streams begin, as their servers see it, of flows whose
+	// server has answered the SYN. Without it a client could have a hello judged
+	// that lies before its stream: the server throws such bytes away and
+	// acknowledges what it had, which looks as if it took them. When tracked is
+	// true the table sends us these answers, and a flow without one is refused.
+	begun      map[flowKey]begin
+	begunSwept time.Time
+	tracked    bool
+	verdicts   []verdict
 
 	// Packets of a flow that were queued before it was released arrive behind
 	// the verdict that released it. They go through the table once more, which
 	// knows the flow by now. fresh are the flows released in this batch, recent
 	// those of earlier ones, until the queue has been seen empty.
 	recent, fresh map[flowKey]struct{}
-	scratch  [tlshello.MaxBytes]byte
-	event    flowlog.Event
+	scratch       [tlshello.MaxBytes]byte
+	event         flowlog.Event
 }
 
 // flowKey is a TCP flow from the client's side.
@@ -63,9 +75,16 @@ type heldFlow struct {
 	segments int
 	deadline time.Time
 	stray    bool // the first segment was no hello; waits for an earlier one
+	fixed    bool // base is where the server's stream begins
 
 	pending bool   // judged and let through; waits for the server's acknowledgement
 	end     uint32 // sequence number behind what was let through
+}
+
+// begin is the sequence number of a stream's first byte, remembered for a time.
+type begin struct {
+	seq   uint32
+	until time.Time
 }
 
 // span is buf[lo:hi].
@@ -74,7 +93,7 @@ type span struct{ lo, hi int }
 func newHold(j *Judge, m Marks, sources netset.Set) *hold {
 	return &hold{
 		judge: j, marks: m, sources: sources, flows: make(map[flowKey]*heldFlow), now: time.Now(),
-		recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}),
+		recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}), begun: make(map[flowKey]begin),
 	}
 }
 
@@ -185,6 +204,13 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	case held == nil:
 		held = h.take(p.seq)
 		h.flows[key] = held
+		if b, ok := h.begun[key]; ok {
+			held.base, held.fixed = b.seq, true
+		} else if h.tracked {
+			held.ids, held.marks = append(held.ids, id), append(held.marks, mark)
+			h.deny(key, held, p, flow.Decision{Reason: flow.OutOfState}, nil)
+			return
+		}
 	case held.pending:
 		h.repeat(key, held, id, mark, p)
 		return
@@ -204,7 +230,9 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	case more:
 		h.unstray(held)
 		return
-	case reason == flow.NotTLS && held.segments == 1:
+	case reason == flow.NotTLS && held.stray && held.segments < maxSegments:
+		return
+	case reason == flow.NotTLS && held.segments == 1 && !held.fixed:
 		held.stray = true
 		held.deadline = h.now.Add(reorderTime)
 		h.waiting++
@@ -263,6 +291,11 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	key := flowKey{netip.AddrPortFrom(p.dst, p.dstPort), netip.AddrPortFrom(p.src, p.srcPort)}
 	held := h.flows[key]
 	switch {
+	case p.flags&(flagSYN|flagACK|flagRST) == flagSYN|flagACK:
+		if len(h.begun) < maxBegun {
+			h.begun[key] = begin{p.ack, h.now.Add(begunTime)}
+		}
+		h.pass(id, mark, 0)
 	case held == nil && h.again(key, id, mark):
 	case p.flags&flagRST != 0:
 		h.pass(id, mark, 0)
@@ -272,6 +305,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	case held != nil && held.pending && p.flags&flagACK != 0 && int32(p.ack-held.end) >= 0:
 		h.pass(id, mark, h.marks.Released())
 		h.fresh[key] = struct{}{}
+		delete(h.begun, key)
 		h.give(key, held)
 	case p.payloadBytes == 0:
 		h.pass(id, mark, 0)
@@ -306,6 +340,14 @@ func (h *hold) deny(key flowKey, held *heldFlow, p *packet, d flow.Decision, nam
 
 // expire refuses the flows whose time is over.
 func (h *hold) expire() {
+	if h.now.Sub(h.begunSwept) > begunTime/10 {
+		h.begunSwept = h.now
+		for key, b := range h.begun {
+			if !h.now.Before(b.until) {
+				delete(h.begun, key)
+			}
+		}
+	}
 	for key, held := range h.flows {
 		if h.now.Before(held.deadline) {
 			continue
@@ -361,9 +403,18 @@ func (h *hold) give(key flowKey, held *heldFlow) {
 
 // insert adds the bytes of a segment. The first copy of a byte is the one that
 // counts; another that differs is an overlap mismatch. A segment from before
-// base moves base.
+// base moves base, unless the server is known to begin there: then it does not
+// look at what comes before, such as a hello that is none of its own, and
+// neither do we.
 func (held *heldFlow) insert(seq uint32, payload []byte) flow.Reason {
 	off := int(int32(seq - held.base))
+	if off < 0 && held.fixed {
+		payload = payload[min(-off, len(payload)):]
+		off = 0
+		if len(payload) == 0 {
+			return flow.NotDecided
+		}
+	}
 	if off < 0 {
 		if -off > tlshello.MaxStream {
 			return flow.HelloTooLong

@@ -33,9 +33,9 @@ const (
 	nfqaCfgMask        = 4
 	nfqaCfgFlags       = 5
 
-	cfgCmdBind   = 1
-	copyPacket   = 2
-	cfgFlagGSO   = 1 << 2 // NFQA_CFG_F_GSO: packets come as they are, without being segmented first
+	cfgCmdBind = 1
+	copyPacket = 2
+	cfgFlagGSO = 1 << 2 // NFQA_CFG_F_GSO: packets come as they are, without being segmented first
 
 	// NF_DROP, NF_ACCEPT and NF_REPEAT (linux/netfilter.h).
 	verdictDrop   = 0

@@ -6,7 +6,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -92,7 +91,7 @@ func newDraft(c *cobra.Command, from string, flags cluster.InitFlags) (*cluster.
 	var data []byte
 	var err error
 	if from == "-" {
-		data, err = io.ReadAll(io.LimitReader(c.InOrStdin(), cluster.MaxSize+1))
+		data, err = readAll(c)
 	} else {
 		data, err = os.ReadFile(from)
 	}

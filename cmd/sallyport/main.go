@@ -113,7 +113,7 @@ func load(c *cobra.Command, file string) (*cluster.Cluster, *program.Program, er
 	var err error
 	if file == "-" {
 		var data []byte
-		if data, err = io.ReadAll(io.LimitReader(c.InOrStdin(), cluster.MaxSize+1)); err == nil {
+		if data, err = readAll(c); err == nil {
 			described, err = cluster.Parse("standard input", data)
 		}
 	} else {
@@ -127,6 +127,11 @@ func load(c *cobra.Command, file string) (*cluster.Cluster, *program.Program, er
 		return nil, nil, err
 	}
 	return described, p, nil
+}
+
+// readAll reads standard input, as far as a description may be long.
+func readAll(c *cobra.Command) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(c.InOrStdin(), cluster.MaxSize+1))
 }
 
 // isTerminal reports whether w is a terminal, and how wide it is.

@@ -1,0 +1,163 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package acceptance
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/lab"
+	"github.com/sallyport/sallyport/lab/client"
+)
+
+// hostState returns everything of the gateway's host that a gateway may change:
+// ruleset, sysctls, routes, rules and links.
+func (s *site) hostState() string {
+	s.t.Helper()
+	// The kernel adds link-local and multicast entries when it likes.
+	const script = `nft list ruleset 2>/dev/null
+{ ip -o link; ip -o addr; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; } | grep -v -e fe80: -e ff00:
+cd /proc/sys/net && grep -r . ipv4/ip_forward ipv4/conf/*/rp_filter ipv4/conf/*/forwarding ipv6/conf/*/forwarding netfilter/nf_conntrack_tcp_loose netfilter/nf_conntrack_acct 2>/dev/null`
+	r, err := s.Gateway.Run(s.t.Context(), lab.Cmd{Argv: []string{"sh", "-c", script}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(r.Stdout)
+}
+
+// sameHost fails when the host is not as it was.
+func (s *site) sameHost(t *testing.T, before string) {
+	t.Helper()
+	if after := s.hostState(); after != before {
+		t.Errorf("the host was changed; before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+func TestTheHostIsLeftAsItWasWhenTheGatewayCannotStart(t *testing.T) {
+	need(t, "nft", "setpriv")
+	good := example(t, "azure.yaml")
+	for _, row := range []struct {
+		name string
+		argv func(s *site) []string
+		want string // in what the user reads
+	}{
+		{name: "an_interface_that_does_not_exist", argv: func(s *site) []string {
+			return []string{binary, "gateway", "-c", s.file, "--inside", "eth7", "--outside", lab.OutsideLink, "--state", s.state}
+		}, want: `--inside: there is no interface "eth7"; this host has lo, inside, outside`},
+		{name: "one_interface_twice", argv: func(s *site) []string {
+			return []string{binary, "gateway", "-c", s.file, "--inside", lab.InsideLink, "--outside", lab.InsideLink, "--state", s.state}
+		}, want: `inside and outside are both "inside"`},
+		{name: "no_privileges", argv: func(s *site) []string {
+			return append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all"}, s.argv()...)
+		}, want: "no permission to change nftables: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"},
+		{name: "port_53_taken", argv: func(s *site) []string { return s.argv() },
+			want: "port 53 is taken"},
+		{name: "a_description_with_an_error", argv: func(s *site) []string {
+			s.write(strings.Replace(good, "westeurope", "West Europe", 1))
+			return s.argv()
+		}, want: `cluster.yaml:6:11: location: "West Europe" has a space; write westeurope`},
+		{name: "no_description", argv: func(s *site) []string {
+			_ = os.Remove(s.file)
+			return s.argv()
+		}, want: "sallyport init"},
+		{name: "a_state_directory_that_cannot_be_made", argv: func(s *site) []string {
+			return append(s.argv(), "--state", "/proc/sallyport")
+		}, want: "make state directory"},
+		{name: "records_that_cannot_be_written", argv: func(s *site) []string {
+			return append(s.argv(), "--records", filepath.Join(s.Dir, "no", "such"))
+		}, want: "open records"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newSite(t, good, nil)
+			if row.name == "port_53_taken" {
+				s.takePort53(t)
+			}
+			before := s.hostState()
+			ctx := t.Context()
+			r, err := s.Gateway.Run(ctx, lab.Cmd{Argv: row.argv(s)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Code != 2 || !strings.Contains(string(r.Stderr), row.want) {
+				t.Errorf("ended with %d, want 2 with %q:\n%s", r.Code, row.want, r.Stderr)
+			}
+			s.sameHost(t, before)
+		})
+	}
+}
+
+// takePort53 runs somebody else's resolver on the gateway's host.
+func (s *site) takePort53(t *testing.T) {
+	t.Helper()
+	need(t, "python3")
+	const listen = `import socket,time
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(("0.0.0.0",53)); print("ready",flush=True); time.sleep(60)`
+	if _, err := s.Gateway.Start(t.Context(), lab.Cmd{Argv: []string{"python3", "-c", listen}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"sh", "-c", "grep -q ':0035 ' /proc/net/udp"}})
+		if err == nil && r.Code == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("port 53 is not taken")
+}
+
+func TestOffRemovesEverythingThatIsOurs(t *testing.T) {
+	need(t, "nft")
+	s := newSite(t, example(t, "azure.yaml"), nil)
+	// Somebody else's table, rule and mark stay.
+	foreign := []string{
+		"nft add table ip other", "nft add chain ip other c '{ type filter hook forward priority 10; }'",
+		"ip rule add fwmark 0x4000 lookup 100", "ip route add 192.0.2.0/24 dev outside table 100",
+	}
+	for _, f := range foreign {
+		if r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"sh", "-c", f}}); err != nil || r.Code != 0 {
+			t.Fatalf("%s: %v %s", f, err, r.Stderr)
+		}
+	}
+	before := s.hostState()
+	off := func(t *testing.T) {
+		t.Helper()
+		r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{binary, "gateway", "--off", "--state", s.state}})
+		if err != nil || r.Code != 0 {
+			t.Fatalf("gateway --off: %v %d %s", err, r.Code, r.Stderr)
+		}
+		s.sameHost(t, before)
+		if _, err := os.Stat(s.state); err == nil {
+			t.Errorf("%s is still there", s.state)
+		}
+	}
+	t.Run("while_it_runs", func(t *testing.T) {
+		s.start()
+		if s.hostState() == before {
+			t.Fatal("a gateway that runs has changed nothing, so this test shows nothing")
+		}
+		off(t)
+	})
+	t.Run("after_a_kill", func(t *testing.T) {
+		s.start()
+		if err := s.gateway.Kill(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		off(t)
+	})
+	t.Run("when_there_is_nothing", func(t *testing.T) { off(t) })
+}
+
+func TestASecondGatewayWithTheSameStateIsRefused(t *testing.T) {
+	s := withGateway(t, example(t, "azure.yaml"))
+	r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv()})
+	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stderr), "runs already, as process") {
+		t.Errorf("%v %d %s", err, r.Code, r.Stderr)
+	}
+	if _, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}); !got.OK {
+		t.Errorf("the first one suffers: %+v", got)
+	}
+}

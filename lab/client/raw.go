@@ -1,0 +1,161 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// Raw is a client that says exactly what it is told to.
+type Raw struct {
+	UDP    bool           `json:"udp,omitempty"` // each chunk is a datagram; else each is a segment
+	Source netip.Addr     `json:"source,omitzero"`
+	To     netip.AddrPort `json:"to"`
+	Chunks [][]byte       `json:"chunks"`
+	Delay  time.Duration  `json:"delay,omitempty"`  // between chunks; 2 ms when 0
+	Listen time.Duration  `json:"listen,omitempty"` // for answers after the last chunk; 500 ms when 0
+	First  bool           `json:"first,omitempty"`  // waits for the server to speak before the first chunk, within Listen
+}
+
+// Heard is what came back.
+type Heard struct {
+	Connected bool           `json:"connected"`
+	Sent      int            `json:"sent"` // bytes handed to the kernel
+	Local     netip.AddrPort `json:"local,omitzero"`
+	Data      []byte         `json:"data,omitempty"`
+	Error     string         `json:"error,omitempty"`
+	Refused   bool           `json:"refused,omitempty"`
+}
+
+// Say says it.
+func Say(ctx context.Context, r Raw) (h Heard) {
+	if r.Delay == 0 {
+		r.Delay = 2 * time.Millisecond
+	}
+	if r.Listen == 0 {
+		r.Listen = 500 * time.Millisecond
+	}
+	fail := func(err error) Heard {
+		if err != nil {
+			h.Error, h.Refused = err.Error(), refused(err)
+		}
+		return h
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	kind := TCP
+	if r.UDP {
+		kind = UDP
+	}
+	short, stop := context.WithTimeout(ctx, 2*time.Second)
+	defer stop()
+	c, err := dial(short, Target{Kind: kind, Source: r.Source}, r.To)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = c.Close() }()
+	h.Connected, h.Local = true, local(c)
+	buf := make([]byte, 64<<10)
+	if r.First {
+		_ = c.SetReadDeadline(time.Now().Add(r.Listen))
+		n, err := c.Read(buf)
+		h.Data = append(h.Data, buf[:n]...)
+		if err != nil && !isTimeout(err) {
+			return fail(err)
+		}
+	}
+	for i, b := range r.Chunks {
+		if i > 0 {
+			time.Sleep(r.Delay)
+		}
+		n, err := c.Write(b)
+		h.Sent += n
+		if err != nil {
+			return fail(err)
+		}
+	}
+	_ = c.SetReadDeadline(time.Now().Add(r.Listen))
+	for ctx.Err() == nil && len(h.Data) < 1<<20 {
+		n, err := c.Read(buf)
+		h.Data = append(h.Data, buf[:n]...)
+		if err != nil {
+			if isTimeout(err) {
+				err = nil
+			}
+			return fail(err)
+		}
+	}
+	return h
+}
+
+func isTimeout(err error) bool {
+	ne, ok := err.(net.Error)
+	return ok && ne.Timeout()
+}
+
+// Ping is an ICMP echo with a payload.
+type Ping struct {
+	Source netip.Addr `json:"source,omitzero"`
+	To     netip.Addr `json:"to"`
+	Data   []byte     `json:"data"`
+}
+
+// SendPing sends it and waits half a second for the echo.
+func SendPing(_ context.Context, p Ping) (h Heard) {
+	network, any, typ := "ip4:icmp", "0.0.0.0", icmp.Type(ipv4.ICMPTypeEcho)
+	if p.To.Is6() {
+		network, any, typ = "ip6:ipv6-icmp", "::", ipv6.ICMPTypeEchoRequest
+	}
+	if p.Source.IsValid() {
+		any = p.Source.String()
+	}
+	fail := func(err error) Heard { h.Error, h.Refused = err.Error(), refused(err); return h }
+	c, err := icmp.ListenPacket(network, any)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = c.Close() }()
+	m := icmp.Message{Type: typ, Body: &icmp.Echo{ID: 7119, Seq: 1, Data: p.Data}}
+	raw, err := m.Marshal(nil)
+	if err != nil {
+		return fail(err)
+	}
+	if h.Sent, err = c.WriteTo(raw, &net.IPAddr{IP: p.To.AsSlice()}); err != nil {
+		return fail(err)
+	}
+	h.Connected = true
+	_ = c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	buf := make([]byte, 64<<10)
+	n, _, err := c.ReadFrom(buf)
+	if err != nil {
+		if isTimeout(err) {
+			return h
+		}
+		return fail(err)
+	}
+	h.Data = buf[:n]
+	return h
+}
+
+// Outcome says in a few words how far the client got.
+func (h Heard) Outcome() string {
+	switch {
+	case h.Error == "" && len(h.Data) > 0:
+		return "answered"
+	case h.Error == "":
+		return "silence"
+	case !h.Connected && h.Refused:
+		return "connection refused"
+	case h.Refused:
+		return "connection reset"
+	}
+	return h.Error
+}

@@ -1,0 +1,133 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lab_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/lab"
+	"github.com/sallyport/sallyport/lab/client"
+	"github.com/sallyport/sallyport/lab/internet"
+)
+
+// guarded returns a lab whose gateway runs, for the first example.
+func guarded(t *testing.T) (*lab.Lab, *lab.Firewall) {
+	t.Helper()
+	opt := runOptions(t, "../examples/azure.yaml")
+	l, err := lab.New(t.Context(), lab.Options{Cluster: opt.Cluster, Program: opt.Program})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	fw := l.Firewall(append(opt.Gateway, "--cluster", opt.ClusterFile)...)
+	if err := fw.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l, fw
+}
+
+func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
+	l, _ := guarded(t)
+	// A kernel sends ten segments before the first is acknowledged (RFC 6928), and
+	// nobody acknowledges what is held: more of them never come.
+	bytewise := slices.Repeat([]int{1}, 8)
+	for name, c := range map[string]client.Target{
+		"whole":                     {},
+		"two_segments":              {Split: []int{700}},
+		"header_then_rest":          {Split: []int{5}, Delay: 50 * time.Millisecond},
+		"byte_by_byte":              {Split: bytewise},
+		"short":                     {TLS: client.TLS{Classical: true}},
+		"unusual_protocol":          {TLS: client.TLS{ALPN: []string{"sallyport-unusual/1"}}},
+		"two_segments_and_protocol": {Split: []int{1000}, TLS: client.TLS{ALPN: []string{"konnectivity"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.Kind, c.Name, c.Port = client.HTTPS, "mcr.microsoft.com", 443
+			sent, got := l.Reach(t.Context(), c)
+			if !got.OK {
+				t.Fatalf("got %+v", got)
+			}
+			if len(c.TLS.ALPN) > 0 && got.ALPN != c.TLS.ALPN[0] {
+				t.Errorf("the server took protocol %q, want %q", got.ALPN, c.TLS.ALPN[0])
+			}
+			if _, ok := l.Internet.Await(t.Context(), sent.Nonce, time.Second); !ok {
+				t.Errorf("no server has noted the nonce")
+			}
+		})
+	}
+}
+
+func TestAHelloArrivesUnchanged(t *testing.T) {
+	l, _ := guarded(t)
+	a, err := l.Ask(t.Context(), client.Question{Name: "mcr.microsoft.com"})
+	if err != nil || len(a.Addrs) == 0 {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	nonce := client.NewNonce()
+	hello, err := client.Hello(client.TLS{ALPN: []string{nonce}}, "mcr.microsoft.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := l.Plan.Shared
+	h, err := l.Say(t.Context(), client.Raw{To: addrPort(to, 443), Chunks: [][]byte{hello[:900], hello[900:]}, Listen: 200 * time.Millisecond})
+	if err != nil || len(h.Data) == 0 {
+		t.Fatalf("got %+v, %v", h, err)
+	}
+	if _, ok := l.Internet.Arrived(t.Context(), hello, time.Second); !ok {
+		t.Error("the hello's bytes did not arrive as they were sent")
+	}
+}
+
+func TestAKilledGatewayKeepsWhatIsProvedAndLetsNothingNewOut(t *testing.T) {
+	l, fw := guarded(t)
+	const n = 2 << 20
+	download := make(chan client.Result, 1)
+	go func() {
+		_, got := l.Reach(t.Context(), client.Target{
+			Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443, Path: fmt.Sprintf("/slow/%d", n), Timeout: 20 * time.Second,
+		})
+		download <- got
+	}()
+	time.Sleep(300 * time.Millisecond)
+	if err := fw.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	during := client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Addr: l.Plan.Shared, Port: 443, Nonce: client.NewNonce(), Timeout: time.Second}
+	during.TLS.ALPN = []string{during.Nonce}
+	if _, got := l.Reach(t.Context(), during); got.OK {
+		t.Error("a new flow got through without a gateway")
+	}
+	if at, ok := l.Internet.Arrived(t.Context(), []byte(during.Nonce), 200*time.Millisecond); ok {
+		t.Errorf("payload of a new flow arrived at %s", at)
+	}
+	if got := <-download; !got.OK || got.SHA256 != internet.Hash(n) {
+		t.Errorf("the download: %+v", got)
+	}
+	if err := fw.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The binding is still known: no new question is asked.
+	_, got := l.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Addr: l.Plan.Shared, Port: 443, Timeout: 3 * time.Second})
+	if !got.OK {
+		t.Errorf("after the restart: %+v", got)
+	}
+}
+
+func TestAGatewayThatDoesNotStartSaysWhy(t *testing.T) {
+	l, fw := guarded(t)
+	second := l.Firewall("sh", "-c", "echo no such luck >&2; exit 3")
+	second.State += "2"
+	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "no such luck") || !strings.Contains(err.Error(), "code 3") {
+		t.Errorf("got %v", err)
+	}
+	if err := fw.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := fw.Off(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

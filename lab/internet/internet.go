@@ -1,0 +1,184 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package internet is the world outside a lab's gateway: name servers, servers
+// for every name and protocol that a program knows, an attacker, and a witness
+// that sees what arrives at any of them. Everything runs in one process inside
+// one network namespace, where every server address stands on the loopback
+// interface.
+package internet
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/lab/agent"
+)
+
+// Config is what the world is to be.
+type Config struct {
+	CACert, CAKey []byte              // PEM; every server certificate is signed by it
+	Records       map[string][]string // owner ("mcr.microsoft.com", "*.example.com") -> "TYPE DATA"
+	TTL           uint32              // of every record, in seconds
+	Resolvers     []netip.AddrPort    // where names are answered, over UDP and TCP
+	TCP           []Port
+	UDP           []netip.AddrPort
+	Sites         map[string]string // host -> directory whose files it serves, or http:// address it passes requests to
+	Watch         string            // interface on which the witness looks; "" for none
+}
+
+// Port is a TCP port on which every address answers.
+type Port struct {
+	Port        uint16
+	SpeaksFirst bool // the server greets before it has heard anything
+}
+
+// Kinds of event.
+const (
+	Served  = "served"  // a server understood a request
+	Query   = "query"   // a name server was asked
+	Payload = "payload" // the witness saw bytes of a flow arrive
+)
+
+// Event is something that was seen out there.
+type Event struct {
+	Time   time.Time      `json:"time"`
+	Kind   string         `json:"kind"`
+	Proto  string         `json:"proto"`          // https, http, tcp, udp, ntp, dns, icmp
+	Name   string         `json:"name,omitempty"` // server name, host or name asked for
+	Local  netip.AddrPort `json:"local"`          // the server's end
+	Remote netip.AddrPort `json:"remote"`         // the client's end, as it looks from outside
+	Nonce  string         `json:"nonce,omitempty"`
+	Bytes  int            `json:"bytes,omitempty"`
+	Data   []byte         `json:"data,omitempty"` // for Payload, what arrived, up to a limit for each flow
+}
+
+// World is the running internet. Its zero value is not ready; use New.
+type World struct {
+	emit func(Event)
+
+	mu      sync.Mutex
+	cfg     Config
+	records map[string][]record
+	closers []func()
+	certs   *authority
+	web     *handOver
+}
+
+// New returns a world in which nothing runs yet; emit gets its events.
+func New(emit func(Event)) *World {
+	return &World{emit: func(e Event) { e.Time = time.Now().UTC(); emit(e) }}
+}
+
+// Ops returns the operations serve, records and sites.
+func (w *World) Ops() agent.Ops {
+	return agent.Ops{
+		"serve":   agent.Op(w.Serve),
+		"records": agent.Op(w.SetRecords),
+		"sites":   agent.Op(w.setSites),
+	}
+}
+
+// Serve starts everything and returns; Close ends it.
+func (w *World) Serve(_ context.Context, cfg Config) (struct{}, error) {
+	var err error
+	if w.certs, err = newAuthority(cfg.CACert, cfg.CAKey); err != nil {
+		return struct{}{}, err
+	}
+	w.cfg = cfg
+	if _, err := w.SetRecords(context.Background(), cfg.Records); err != nil {
+		return struct{}{}, err
+	}
+	w.web = newHandOver()
+	w.serveWeb()
+	var errs []error
+	for _, at := range cfg.Resolvers {
+		errs = append(errs, w.serveNames(at))
+	}
+	for _, p := range cfg.TCP {
+		errs = append(errs, w.listen(p))
+	}
+	for _, at := range cfg.UDP {
+		errs = append(errs, w.serveUDP(at))
+	}
+	if cfg.Watch != "" {
+		errs = append(errs, w.witness(cfg.Watch))
+	}
+	return struct{}{}, errors.Join(errs...)
+}
+
+// Close ends every server.
+func (w *World) Close() {
+	w.mu.Lock()
+	closers := w.closers
+	w.closers = nil
+	w.mu.Unlock()
+	for _, c := range closers {
+		c()
+	}
+}
+
+func (w *World) onClose(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closers = append(w.closers, f)
+}
+
+// listen answers on one port of every address.
+func (w *World) listen(p Port) error {
+	l, err := net.Listen("tcp", fmt.Sprintf(":%d", p.Port))
+	if err != nil {
+		return err
+	}
+	w.onClose(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go w.converse(c, p.SpeaksFirst)
+		}
+	}()
+	return nil
+}
+
+func (w *World) tlsConfig() *tls.Config {
+	return &tls.Config{
+		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			cert, err := w.certs.certificate(h.ServerName)
+			if err != nil {
+				return nil, err
+			}
+			return &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: protocol(h.SupportedProtos)}, nil
+		},
+	}
+}
+
+// protocol picks HTTP/1.1 where it is offered and else whatever comes first, so
+// that a client with an unusual protocol gets its own back.
+func protocol(offered []string) []string {
+	for _, p := range offered {
+		if p == "http/1.1" {
+			return []string{p}
+		}
+	}
+	if len(offered) == 0 {
+		return nil
+	}
+	return offered[:1]
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

@@ -1,0 +1,89 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+)
+
+// Record is a decision record as the gateway wrote it. It is read as text, so
+// that what the lab judges is what a user's tools would get.
+type Record struct {
+	Schema   string    `json:"schema"`
+	Time     time.Time `json:"time"`
+	Verdict  string    `json:"verdict"`
+	Reason   string    `json:"reason"`
+	Rule     string    `json:"rule"`
+	Name     string    `json:"name"`
+	Proof    string    `json:"proof"`
+	Source   string    `json:"source"`
+	Dest     string    `json:"destination"`
+	Protocol string    `json:"protocol"`
+	Path     string    `json:"path"`
+	Allow    string    `json:"wouldAllowYAML"`
+}
+
+// Decisions returns the decision records written from that time on.
+func (f *Firewall) Decisions(since time.Time) ([]Record, error) {
+	b, err := os.ReadFile(f.Records)
+	if err != nil {
+		return nil, fmt.Errorf("read the gateway's records: %w", err)
+	}
+	// The last line may be under way still.
+	b = b[:bytes.LastIndexByte(b, '\n')+1]
+	var out []Record
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		var r Record
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", f.Records, n, err)
+		}
+		if r.Schema == flowlog.DecisionSchema && !r.Time.Before(since) {
+			out = append(out, r)
+		}
+	}
+	return out, lines.Err()
+}
+
+// Denied waits until the gateway has recorded a denial for one of the reasons,
+// from that time on.
+func (f *Firewall) Denied(ctx context.Context, since time.Time, reasons ...flow.Reason) (Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, soon)
+	defer cancel()
+	for {
+		all, err := f.Decisions(since)
+		if err != nil {
+			return Record{}, err
+		}
+		i := slices.IndexFunc(all, func(r Record) bool {
+			return r.Verdict == flow.Deny.String() &&
+				slices.ContainsFunc(reasons, func(want flow.Reason) bool { return want.String() == r.Reason })
+		})
+		if i >= 0 {
+			return all[i], nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			var got []string
+			for _, r := range all {
+				if r.Verdict == flow.Deny.String() {
+					got = append(got, r.Reason)
+				}
+			}
+			return Record{}, fmt.Errorf("no record denies it with %v; recorded were %v", reasons, got)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/cluster"
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/lab/client"
+	"github.com/sallyport/sallyport/program"
+)
+
+// RunOptions is what a run is about.
+type RunOptions struct {
+	Cluster     *cluster.Cluster
+	ClusterFile string // where Cluster was read from: the gateway reads it again
+	Program     *program.Program
+	// Gateway is the program and arguments that start a gateway, to which the
+	// cluster file and the lab's interfaces are added; nil for this program's own
+	// verb.
+	Gateway     []string
+	GatewayArgs []string // after those
+	Ways        []Way    // nil for Ways
+
+	Out      io.Writer
+	JSON     bool // one document at the end in place of the table
+	Terminal bool // lines may be rewritten and coloured
+	Width    int  // of the terminal; 0 when not known
+	Keep     bool // leave everything running until ctx ends
+}
+
+// atOnce is how many destinations are reached at a time.
+const atOnce = 8
+
+// Run builds a lab, boots a node in it, reaches everything that the program
+// allows and tries every way out. The summary says what came of it; the error is
+// for what kept it from being found out.
+func Run(ctx context.Context, opt RunOptions) (Summary, error) {
+	ways := opt.Ways
+	if ways == nil {
+		ways = Ways
+	}
+	if opt.Gateway == nil {
+		self, err := os.Executable()
+		if err != nil {
+			return Summary{}, err
+		}
+		opt.Gateway = []string{self, "gateway"}
+	}
+	start := time.Now()
+	s := newSummary(opt, start)
+	b := newBoard(opt)
+	defer b.end()
+
+	l, err := New(ctx, Options{Cluster: opt.Cluster, Program: opt.Program})
+	if err != nil {
+		return s, err
+	}
+	defer l.Close()
+	e := &Env{Lab: l, Cluster: opt.Cluster, Program: opt.Program, Source: l.Plan.Sources[0], Began: start}
+	b.intro(opt, l.Plan)
+
+	if err := l.Plain(ctx, true); err != nil {
+		return s, err
+	}
+	b.section(fmt.Sprintf("Ways out with the gateway off: each must lead out, or it would prove nothing (%d)", len(ways)), len(ways))
+	open := make([]attempt, len(ways))
+	for i, w := range ways {
+		open[i] = e.attempt(ctx, w)
+		b.step(w.ID + " " + w.Title)
+	}
+	if err := l.Plain(ctx, false); err != nil {
+		return s, err
+	}
+
+	fw := l.Firewall(append(append(opt.Gateway, "--cluster", opt.ClusterFile), opt.GatewayArgs...)...)
+	if err := fw.Start(ctx); err != nil {
+		return s, err
+	}
+	e.Firewall = fw
+
+	steps := bootSteps(opt.Program, opt.Cluster, l.Plan)
+	b.section("A node boots, in the order a node does it", len(steps))
+	for _, step := range steps {
+		s.add(b, timed(func() Row { return step.run(ctx, e) }))
+	}
+	b.section(fmt.Sprintf("Every pair of the program is reached with the protocol it is for (%d)", len(l.Plan.Reaches)), len(l.Plan.Reaches))
+	reachAll(ctx, l, func(r Row) { s.add(b, r) })
+
+	b.section(fmt.Sprintf("Ways out with the gateway on: none may lead out (%d)", len(ways)), len(ways))
+	for i, w := range ways {
+		s.add(b, timed(func() Row { return e.judge(ctx, w, open[i]) }))
+	}
+	if err := ctx.Err(); err != nil {
+		return s, fmt.Errorf("stopped before the end: %w", err)
+	}
+	s.finish(start)
+	b.summary(s)
+	if opt.Keep {
+		b.keep(l)
+		<-ctx.Done()
+	}
+	return s, nil
+}
+
+func timed(f func() Row) Row {
+	start := time.Now()
+	r := f()
+	r.Seconds = time.Since(start).Seconds()
+	return r
+}
+
+// reachAll tries every pair, some at a time, and hands over each row as it is
+// done, one after another.
+func reachAll(ctx context.Context, l *Lab, done func(Row)) {
+	rows := make(chan Row)
+	room := make(chan struct{}, atOnce)
+	go func() {
+		var wg sync.WaitGroup
+		for _, r := range l.Plan.Reaches {
+			room <- struct{}{}
+			wg.Go(func() {
+				rows <- timed(func() Row { return r.try(ctx, l) })
+				<-room
+			})
+		}
+		wg.Wait()
+		close(rows)
+	}()
+	for r := range rows {
+		done(r)
+	}
+}
+
+// ReachAll tries every pair of the lab's program and returns the rows in no
+// order.
+func (l *Lab) ReachAll(ctx context.Context) (rows []Row) {
+	reachAll(ctx, l, func(r Row) { rows = append(rows, r) })
+	return rows
+}
+
+// try reaches r and asks the server whether it did.
+func (r Reach) try(ctx context.Context, l *Lab) Row {
+	row := Row{
+		Section: SectionReach, ID: fmt.Sprintf("%s:%d", r.Pair.Rule.ID, r.Port), Title: r.Pair.Rule.Destination(),
+		Rule: r.Pair.Rule.ID, Destination: strings.TrimPrefix(r.String(), fmt.Sprintf("%s/%d ", r.Pair.Rule.Protocol, r.Port)),
+		Protocol: fmt.Sprintf("%s/%d", r.Pair.Rule.Protocol, r.Port), Source: r.Source,
+	}
+	t, got := l.Reach(ctx, r.Target())
+	row.Nonce, row.Remote = t.Nonce, got.Remote
+	if !got.OK {
+		row.Outcome, row.Detail = "failed", got.Error
+		return row
+	}
+	if err := r.Witnessed(ctx, l.Internet, t, got); err != nil {
+		row.Outcome, row.Detail = "failed", err.Error()
+		return row
+	}
+	row.OK, row.Outcome = true, "reached"
+	return row
+}
+
+// attempt is how trying a way went.
+type attempt struct {
+	leaked bool
+	detail string
+	err    error
+}
+
+// attempt tries w once, with a nonce of its own.
+func (e *Env) attempt(ctx context.Context, w Way) (a attempt) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	e.Nonce, e.Began = client.NewNonce(), time.Now()
+	a.leaked, a.detail, a.err = w.Try(ctx, e)
+	return a
+}
+
+// judge tries w past the gateway and compares it with how it went without.
+func (e *Env) judge(ctx context.Context, w Way, open attempt) Row {
+	row := Row{Section: SectionWay, ID: w.ID, Title: w.Title, Outcome: "failed"}
+	if open.err != nil || !open.leaked {
+		row.Detail = fmt.Sprintf("with the gateway off it did not lead out, so it proves nothing: %s", said(open))
+		return row
+	}
+	a := e.attempt(ctx, w)
+	row.Nonce = e.Nonce
+	switch {
+	case a.err != nil:
+		row.Detail = a.err.Error()
+		return row
+	case a.leaked:
+		row.Outcome, row.Detail = "leaked", a.detail
+		return row
+	}
+	if len(w.Want) > 0 {
+		r, err := e.Firewall.Denied(ctx, e.Began, w.Want...)
+		if err != nil {
+			row.Detail = a.detail + ", but " + err.Error()
+			return row
+		}
+		row.Reason = r.Reason
+	}
+	// What is lawful goes on beside it.
+	if name, err := e.Allowed(); err == nil {
+		t, got := e.Lab.Reach(ctx, client.Target{Kind: client.HTTPS, Name: name, Port: 443, Source: e.Source})
+		if _, seen := e.Lab.Internet.Await(ctx, t.Nonce, soon); !got.OK || !seen {
+			row.Detail = fmt.Sprintf("held, but then %s was not reached: %s", name, got.Error)
+			return row
+		}
+	}
+	row.OK, row.Outcome, row.Detail = true, "held", a.detail
+	return row
+}
+
+func said(a attempt) string {
+	if a.err != nil {
+		return a.err.Error()
+	}
+	return a.detail
+}
+
+func mustName(s string) dnsname.Name { return dnsname.MustParse(s) }

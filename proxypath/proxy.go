@@ -1,0 +1,196 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package proxypath enforces a program on plain HTTP with a transparent proxy:
+// it reads every request head, decides about it, resolves the host itself, dials
+// what that gives and forwards the bytes as they came. It trusts nothing that
+// two readers could read differently (httphead), caches nothing, and changes no
+// byte of what it lets through. How connections reach it is up to kernelpath.
+package proxypath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/netset"
+)
+
+// Config is what a Proxy works with. Rules, Lookup, Record and Own are required.
+type Config struct {
+	Rules func() *decide.Snapshot
+	// Lookup returns the addresses that an allowed name leads to, bound, in the
+	// order in which they are to be tried. An error with a method Reason() may
+	// say why there is none.
+	Lookup func(ctx context.Context, name dnsname.Name) ([]netip.Addr, error)
+	Record func(*flowlog.Event)                                             // must neither block nor keep the event
+	End    func(flowlog.Closed)                                             // told of the end of each request that was allowed; nil: nobody is
+	Own    func() netset.Set                                                // the gateway's addresses: never dialled, and no destination (a loop)
+	Now    func() time.Time                                                 // for rules and records; time.Now when nil
+	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) // a net.Dialer when nil
+	Limits Limits
+}
+
+// Limits bounds what clients and servers can make the proxy hold. A field that
+// is zero has its default.
+type Limits struct {
+	Connections int           // from clients, at once; 4096
+	PerSource   int           // of those, from one address; 1024, since a node hides many pods
+	Head        time.Duration // for a whole request head; 10 s
+	Idle        time.Duration // between two requests; 60 s
+	Stall       time.Duration // while a request is under way and no byte moves; 5 min
+	Dial        time.Duration // for one address of a name; 5 s
+	Linger      time.Duration // for a client to read a refusal and close; 2 s
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(d *time.Duration, value time.Duration) {
+		if *d <= 0 {
+			*d = value
+		}
+	}
+	if l.Connections <= 0 {
+		l.Connections = 4096
+	}
+	if l.PerSource <= 0 {
+		l.PerSource = 1024
+	}
+	set(&l.Head, 10*time.Second)
+	set(&l.Idle, 60*time.Second)
+	set(&l.Stall, 5*time.Minute)
+	set(&l.Dial, 5*time.Second)
+	set(&l.Linger, 2*time.Second)
+	return l
+}
+
+// Proxy serves connections. It is safe for concurrent use.
+type Proxy struct {
+	cfg Config
+
+	mu       sync.Mutex
+	sessions map[*session]struct{}
+	bySource map[netip.Addr]int
+}
+
+// New returns a proxy for cfg.
+func New(cfg Config) *Proxy {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.End == nil {
+		cfg.End = func(flowlog.Closed) {}
+	}
+	if cfg.Dial == nil {
+		var d net.Dialer
+		cfg.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			return d.DialContext(ctx, "tcp", addr.String())
+		}
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	return &Proxy{cfg: cfg, sessions: make(map[*session]struct{}), bySource: make(map[netip.Addr]int)}
+}
+
+// Serve serves the connections of l, whose local address is where the client
+// wanted to go, until ctx ends or l fails. It closes l, cuts what is under way
+// and waits for all it started.
+func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer func() {
+		stop()
+		_ = l.Close()
+	}()
+	for {
+		conn, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		case err != nil && errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept connections for the proxy: %w", err)
+		case err != nil:
+			// Out of files or memory, or a client that went away: neither ends the
+			// listener, and neither may spin.
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+			continue
+		}
+		own, cancelOwn := context.WithCancel(ctx)
+		s, ok := p.open(conn, cancelOwn)
+		if !ok {
+			cancelOwn()
+			continue
+		}
+		wg.Go(func() {
+			defer p.close(s)
+			defer cancelOwn()
+			defer context.AfterFunc(own, s.cut)()
+			s.run(own)
+		})
+	}
+}
+
+// open counts a connection in; ok is false when there is no room for it, and
+// then it is gone.
+func (p *Proxy) open(conn net.Conn, cancel context.CancelFunc) (s *session, ok bool) {
+	s = newSession(p, conn, cancel)
+	p.mu.Lock()
+	ok = len(p.sessions) < p.cfg.Limits.Connections && p.bySource[s.src.Addr()] < p.cfg.Limits.PerSource
+	if ok {
+		p.sessions[s] = struct{}{}
+		p.bySource[s.src.Addr()]++
+	}
+	p.mu.Unlock()
+	if !ok {
+		s.record(s.wanted(), flow.Decision{Reason: flow.Overload}, nil, "too many connections to the proxy")
+		s.client.reset()
+	}
+	return s, ok
+}
+
+// close counts a connection out.
+func (p *Proxy) close(s *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.sessions, s)
+	if p.bySource[s.src.Addr()]--; p.bySource[s.src.Addr()] == 0 {
+		delete(p.bySource, s.src.Addr())
+	}
+}
+
+// Sweep cuts the requests under way that the rules of now no longer allow, and
+// returns how many there were. It is for the moment after a reload and for the
+// end of a rule; requests that begin later are decided anyway.
+func (p *Proxy) Sweep() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cut := 0
+	rules, now := p.cfg.Rules(), p.cfg.Now()
+	for s := range p.sessions {
+		f, ok := s.current()
+		if !ok {
+			continue
+		}
+		if d := rules.Decide(f, now); d.Verdict != flow.Allow {
+			s.record(f, d, nil, "cut while under way: the rules have changed")
+			s.cancel()
+			cut++
+		}
+	}
+	return cut
+}

@@ -1,0 +1,227 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxypath
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/httphead"
+)
+
+// session is one connection of a client with the requests on it.
+type session struct {
+	p      *Proxy
+	client *stream
+	src    netip.AddrPort
+	dst    netip.AddrPort // where the client wanted to go
+	served int            // requests that were answered by a server
+	moved  atomic.Uint64
+	cancel context.CancelFunc // ends this session alone
+
+	server *stream // nil while there is none; its conn is also in mu's care
+	name   dnsname.Name
+	addr   netip.Addr // of server
+
+	mu       sync.Mutex
+	flow     flow.Flow // of the request under way, zero between requests
+	upstream net.Conn  // of server
+	over     bool      // was cut
+}
+
+func newSession(p *Proxy, conn net.Conn, cancel context.CancelFunc) *session {
+	s := &session{p: p, src: addrPort(conn.RemoteAddr()), dst: addrPort(conn.LocalAddr()), cancel: cancel}
+	s.client = s.stream(conn)
+	return s
+}
+
+func (s *session) stream(conn net.Conn) *stream {
+	return &stream{conn: conn, stall: s.p.cfg.Limits.Stall, moved: &s.moved}
+}
+
+// addrPort returns a without an IPv6 form of an IPv4 address and without a zone,
+// which rules do not know.
+func addrPort(a net.Addr) netip.AddrPort {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
+
+// wanted returns the flow as it is known before the first byte.
+func (s *session) wanted() flow.Flow {
+	return flow.Flow{Src: s.src.Addr(), Dst: s.dst.Addr(), Port: s.dst.Port(), Transport: flow.TCP}
+}
+
+func (s *session) record(f flow.Flow, d flow.Decision, raw []byte, detail string) {
+	e := flowlog.Event{At: s.p.cfg.Now(), Flow: f, SrcPort: s.src.Port(), Decision: d, Path: "proxy", Detail: detail}
+	if f.Name.IsZero() && len(raw) > 0 {
+		e.SetName(raw)
+	}
+	s.p.cfg.Record(&e)
+}
+
+// current returns the flow under way.
+func (s *session) current() (f flow.Flow, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flow, s.flow.Dst.IsValid()
+}
+
+func (s *session) begin(f flow.Flow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flow = f
+}
+
+// cut ends the session from outside. Whatever waits for its connections wakes.
+func (s *session) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.client.reset()
+	if s.upstream != nil {
+		_ = s.upstream.Close()
+	}
+}
+
+// run serves the connection to its end.
+func (s *session) run(ctx context.Context) {
+	defer func() {
+		s.drop()
+		_ = s.client.conn.Close()
+	}()
+	f := s.wanted()
+	if !f.Dst.IsValid() || s.p.cfg.Own().Contains(f.Dst) {
+		s.record(f, flow.Decision{Reason: flow.SpecialAddress}, nil, "the destination is the gateway itself")
+		s.client.reset()
+		return
+	}
+	f.Proof = flow.ByAddress
+	if d := s.p.cfg.Rules().Decide(f, s.p.cfg.Now()); d.Verdict == flow.Allow {
+		s.tunnel(ctx, f, d)
+		return
+	}
+	for s.next(ctx) {
+		s.served++
+	}
+}
+
+// next serves one request and reports whether another may follow.
+func (s *session) next(ctx context.Context) bool {
+	req, n, reason, detail := s.readHead()
+	f := s.wanted()
+	if reason == flow.NotHTTP {
+		s.record(f, flow.Decision{Reason: reason}, nil, detail)
+		if s.served == 0 {
+			s.client.reset()
+			return false
+		}
+		// A reset would throw away the answer before.
+		return s.say(reason, "", "")
+	}
+	if n == 0 && reason == flow.NotDecided {
+		return false // the client is gone
+	}
+	f.App, f.Name = flow.HTTP, req.Host
+	method := string(req.Method)
+	if reason != flow.NotDecided {
+		f.Name = dnsname.Name{}
+		return s.refuse(f, flow.Decision{Reason: reason}, method, req.HostSent, detail)
+	}
+	f.Proof = flow.ByHost
+	if req.Port != 0 && req.Port != s.dst.Port() {
+		return s.refuse(f, flow.Decision{Reason: flow.AmbiguousHost}, method, nil, "Host has another port than the connection")
+	}
+	// Only name rules speak of a request; one about the address has been asked.
+	asked := f
+	asked.Dst = netip.Addr{}
+	d := s.p.cfg.Rules().Decide(asked, s.p.cfg.Now())
+	if d.Verdict == flow.Allow && req.Upgrade {
+		d.Verdict, d.Reason = flow.Deny, flow.UpgradeRefused
+	}
+	if d.Verdict != flow.Allow {
+		return s.refuse(f, d, method, nil, "")
+	}
+	return s.forward(ctx, f, d, method, req, n)
+}
+
+// readHead waits for a whole request head. Without a head, reason says what was
+// wrong with what came; n is 0 and reason is flow.NotDecided when nothing came.
+func (s *session) readHead() (req httphead.Request, n int, reason flow.Reason, detail string) {
+	limits := s.p.cfg.Limits
+	until := time.Now().Add(limits.Head)
+	if s.served > 0 && len(s.client.data()) == 0 {
+		until = time.Now().Add(limits.Idle)
+	}
+	for asked := 0; ; {
+		if data := s.client.data(); worthAsking(data, asked) {
+			asked = len(data)
+			var more bool
+			if req, n, more, reason = httphead.ReadRequest(data); !more {
+				return req, n, reason, ""
+			}
+		}
+		begun := len(s.client.data()) > 0
+		err := s.client.fill(until, firstBuffer)
+		timeout := errors.Is(err, os.ErrDeadlineExceeded)
+		switch {
+		case err == nil && !begun:
+			until = time.Now().Add(limits.Head)
+		case err == nil:
+		case begun && timeout:
+			return httphead.Request{}, 0, flow.MalformedRequest, "the head was not complete in time"
+		case begun:
+			return httphead.Request{}, 0, flow.MalformedRequest, "the connection ended within the head"
+		case timeout && s.served == 0:
+			return httphead.Request{}, 0, flow.NotHTTP, "the client said nothing"
+		default:
+			return httphead.Request{}, 0, flow.NotDecided, ""
+		}
+	}
+}
+
+// worthAsking reports whether a head of which asked bytes were not enough may be
+// decided now: at its beginning, when it has an empty line, ended in whichever
+// way, or has grown much. A client that sends lines one by one must not make us
+// read all of them each time.
+func worthAsking(data []byte, asked int) bool {
+	const methodAndSpace = 33
+	if len(data) == 0 || len(data) == asked {
+		return false
+	}
+	news := data[max(0, asked-2):]
+	return asked < methodAndSpace || len(data) >= 2*asked || len(data) >= httphead.MaxHead ||
+		bytes.Contains(news, []byte("\n\n")) || bytes.Contains(news, []byte("\n\r\n"))
+}
+
+// refuse records and answers a request that goes nowhere, and ends the
+// connection: what follows on it cannot be told apart from a body.
+func (s *session) refuse(f flow.Flow, d flow.Decision, method string, raw []byte, detail string) bool {
+	s.record(f, d, raw, detail)
+	name := f.Name.String()
+	if name == "" {
+		name = string(raw[:min(len(raw), dnsname.MaxName)])
+	}
+	return s.say(d.Reason, name, method)
+}
+
+// say answers the client in our own name and closes. It returns false.
+func (s *session) say(reason flow.Reason, name, method string) bool {
+	if s.client.write(answer(reason, name, method)) == nil {
+		s.client.linger(s.p.cfg.Limits.Linger)
+	}
+	return false
+}
