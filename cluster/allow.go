@@ -20,6 +20,10 @@ import (
 	"github.com/sallyport/sallyport/portset"
 )
 
+// maxNamePorts bounds the ports that one rule opens for a name: a gateway learns
+// each of them for each address that the name leads to.
+const maxNamePorts = 256
+
 func (v *validator) allow() {
 	ids := map[string]AllowRule{}
 	for i := range v.raw.Allow {
@@ -53,6 +57,12 @@ func (v *validator) allowRule(raw *rawAllow, key string) (r AllowRule, ok bool) 
 	r.Line = raw.At.Line
 	v.destination(raw, key, &r)
 	r.Ports = v.ports(raw, key)
+	for _, p := range r.Ports {
+		if n := p.Ports.Len(); raw.Name.given() && n > maxNamePorts {
+			v.add(raw.At, key+"ports", "name the ports that are meant, or write cidr: in place of name:",
+				"opens %d ports of %s, and a rule by name opens at most %d", n, p.Protocol, maxNamePorts)
+		}
+	}
 	r.Sources = v.sources(raw.Sources, key+"sources")
 	r.Reason = v.reason(raw.Reason, key+"reason")
 	r.Until = v.until(raw.Until, key+"until")

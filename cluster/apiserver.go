@@ -51,16 +51,20 @@ func (v *validator) apiServerName(n dnsname.Name) bool {
 			return true
 		}
 	}
-	if v.c.Cloud == "" || v.c.Location == "" {
+	if v.c.Cloud == "" {
 		return true // said already; what it should be is not known
+	}
+	want := v.c.Location
+	if want == "" { // said already; the domain is judged all the same
+		want, location = "<location>", "<location>"
 	}
 	switch {
 	case known && cloud != v.c.Cloud:
 		v.add(at, key, "correct one of them", "%q is in %s, but cloud is %s", n, cloud, v.c.Cloud)
-	case known && location != v.c.Location:
+	case known && location != want:
 		v.add(at, key, "correct one of them", "%q is in %s, but location is %s", n, location, v.c.Location)
 	case !known:
-		zones := factsOf(v.c.Cloud).apiZones(v.c.Location)
+		zones := factsOf(v.c.Cloud).apiZones(want)
 		v.add(at, key, "it ends in ."+strings.Join(zones, ", .")+", or its zone stands under dns.privateZones",
 			"%q is outside the domains of %s", n, v.c.Cloud)
 	case kind != "hcp" && !v.c.APIServer.Private:

@@ -53,7 +53,8 @@ func (j *Judge) binding(f *flow.Flow, at time.Time) (flow.Decision, dnsname.Name
 	f.App, f.Proof = flow.Raw, flow.ByDNS
 	j.Names.Each(f.Dst, at, func(n dnsname.Name) bool {
 		f.Name = n
-		if d := rules.Decide(*f, at); d.Verdict == flow.Allow || bestName.IsZero() {
+		// Of reasons by name, a later one in flow's list is nearer to allowing.
+		if d := rules.Decide(*f, at); d.Verdict == flow.Allow || bestName.IsZero() || d.Reason > best.Reason {
 			best, bestName = d, n
 		}
 		return best.Verdict != flow.Allow

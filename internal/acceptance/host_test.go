@@ -4,6 +4,7 @@
 package acceptance
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,20 +94,33 @@ func TestTheHostIsLeftAsItWasWhenTheGatewayCannotStart(t *testing.T) {
 // takePort53 runs somebody else's resolver on the gateway's host.
 func (s *site) takePort53(t *testing.T) {
 	t.Helper()
-	need(t, "python3")
-	const listen = `import socket,time
-s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(("0.0.0.0",53)); print("ready",flush=True); time.sleep(60)`
-	if _, err := s.Gateway.Start(t.Context(), lab.Cmd{Argv: []string{"python3", "-c", listen}}); err != nil {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Gateway.Start(t.Context(), lab.Cmd{Argv: []string{self, resolverArg}}); err != nil {
 		t.Fatal(err)
 	}
 	for range 200 {
-		r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"sh", "-c", "grep -q ':0035 ' /proc/net/udp"}})
+		r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"grep", "-q", ":0035 ", "/proc/net/udp"}})
 		if err == nil && r.Code == 0 {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("port 53 is not taken")
+}
+
+// resolverArg makes this test binary a process that holds UDP port 53.
+const resolverArg = "another-resolver"
+
+func anotherResolver() error {
+	c, err := net.ListenPacket("udp4", ":53")
+	if err != nil {
+		return err
+	}
+	_, _, err = c.ReadFrom(make([]byte, 512))
+	return err
 }
 
 func TestOffRemovesEverythingThatIsOurs(t *testing.T) {

@@ -46,7 +46,19 @@ func TestMain(m *testing.M) {
 	if handled, code := lab.Main(os.Args); handled {
 		os.Exit(code)
 	}
-	os.Exit(testMain(m))
+	var part func() error
+	switch {
+	case len(os.Args) == 5 && os.Args[1] == withoutArg:
+		part = func() error { return gatewayWithout(os.Args[2:]) }
+	case len(os.Args) == 2 && os.Args[1] == resolverArg:
+		part = anotherResolver
+	default:
+		os.Exit(testMain(m))
+	}
+	if err := part(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func testMain(m *testing.M) int {
@@ -164,10 +176,15 @@ func (s *site) argv(more ...string) []string {
 // start starts the gateway and waits until it is ready.
 func (s *site) start(more ...string) {
 	s.t.Helper()
+	s.startArgv(s.argv(more...))
+}
+
+func (s *site) startArgv(argv []string) {
+	s.t.Helper()
 	ready := filepath.Join(s.state, "ready")
 	_ = os.Remove(ready)
 	var err error
-	if s.gateway, err = s.Gateway.Start(s.t.Context(), lab.Cmd{Argv: s.argv(more...)}); err != nil {
+	if s.gateway, err = s.Gateway.Start(s.t.Context(), lab.Cmd{Argv: argv}); err != nil {
 		s.t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {

@@ -1,0 +1,125 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/catalog"
+	"github.com/sallyport/sallyport/cluster"
+	"github.com/sallyport/sallyport/compile"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/lab"
+)
+
+// withoutArg makes this test binary a gateway that lacks one rule:
+// withoutArg RULE CLUSTER STATE.
+const withoutArg = "gateway-without"
+
+// gatewayWithout is that gateway.
+func gatewayWithout(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	c, err := cluster.Load(args[1])
+	if err != nil {
+		return err
+	}
+	p, err := compile.Compile(c, catalog.Default())
+	if err != nil {
+		return err
+	}
+	return gateway.Run(ctx, gateway.Options{
+		Program: p.Without(flow.RuleID(args[0])), APIServer: c.APIServer.Addresses,
+		Inside: lab.InsideLink, Outside: lab.OutsideLink, StateDir: args[2], Masquerade: true,
+		Records: os.Stderr, Log: slog.New(slog.DiscardHandler),
+	}, func() { _ = os.WriteFile(filepath.Join(args[2], "ready"), nil, 0o600) })
+}
+
+// TestAMissingRuleFailsExactlyItsOwnRows takes away one rule at a time, ten of
+// them, and reaches everything: the lab's rows depend on the rule they name and
+// on no other.
+func TestAMissingRuleFailsExactlyItsOwnRows(t *testing.T) {
+	s := newSite(t, example(t, "azure-all.yaml"), nil)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []flow.RuleID
+	for i, r := range s.program.Rules {
+		if i%(len(s.program.Rules)/10) == 0 && len(ids) < 10 {
+			ids = append(ids, r.ID)
+		}
+	}
+	if len(ids) != 10 {
+		t.Fatalf("%d rules chosen, want 10", len(ids))
+	}
+	for i, id := range ids {
+		t.Run(strings.ReplaceAll(string(id), "/", "_"), func(t *testing.T) {
+			s := *s
+			s.t, s.state = t, filepath.Join(s.Dir, fmt.Sprintf("state-%d", i))
+			s.startArgv([]string{self, withoutArg, string(id), s.file, s.state})
+			defer func() {
+				off, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{binary, "gateway", "--off", "--state", s.state}})
+				if err != nil || off.Code != 0 {
+					t.Errorf("gateway --off: %v %s", err, off.Stderr)
+				}
+			}()
+			var failed, want []string
+			for _, row := range s.ReachAll(t.Context()) {
+				if !row.OK {
+					failed = append(failed, row.ID)
+				}
+				if row.Rule == id {
+					want = append(want, row.ID)
+				}
+			}
+			slices.Sort(failed)
+			slices.Sort(want)
+			if len(want) == 0 || !slices.Equal(failed, want) {
+				t.Errorf("without %s these failed:\n%s\nwant:\n%s", id, strings.Join(failed, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+// TestMakeRunForEveryExample is what make run does, for each description.
+func TestMakeRunForEveryExample(t *testing.T) {
+	for _, name := range []string{"azure.yaml", "azure-all.yaml", "azure-china.yaml", "azure-usgov.yaml", "azure-new.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			text := example(t, name)
+			c, p := compiled(t, text)
+			file := filepath.Join(t.TempDir(), name)
+			write(t, file, []byte(text))
+			var out strings.Builder
+			begun := time.Now()
+			sum, err := lab.Run(t.Context(), lab.RunOptions{Cluster: c, ClusterFile: file, Program: p, Gateway: []string{binary, "gateway"}, Out: &out})
+			if err != nil || !sum.OK {
+				t.Fatalf("%v\n%s", err, out.String())
+			}
+			if took := time.Since(begun); took > 3*time.Minute {
+				t.Errorf("it took %s", took)
+			}
+			reached := 0
+			for _, r := range sum.Rows {
+				if r.Section == lab.SectionReach {
+					reached++
+				}
+			}
+			if reached != len(p.Pairs()) {
+				t.Errorf("%d reached, but the program has %d pairs", reached, len(p.Pairs()))
+			}
+		})
+	}
+}
