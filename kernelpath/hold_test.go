@@ -632,6 +632,9 @@ func TestWhatIsNoPacketIsDropped(t *testing.T) {
 	s.wantEmpty()
 }
 
+// countAllocs is false where allocations are not what they are in the field.
+var countAllocs = true
+
 // The way of a lawful flow in one segment costs no memory.
 func TestNoAllocs(t *testing.T) {
 	s := newStage(t)
@@ -652,7 +655,7 @@ func TestNoAllocs(t *testing.T) {
 		s.h.endBatch(true)
 	}
 	way()
-	if n := testing.AllocsPerRun(200, way); n != 0 {
+	if n := testing.AllocsPerRun(200, way); n != 0 && countAllocs {
 		t.Errorf("%v allocations", n)
 	}
 }
