@@ -136,7 +136,7 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	cfg := kernelpath.Config{
 		Inside: opt.Inside, Outside: opt.Outside, Marks: g.marks, FirstQueue: opt.FirstQueue,
 		Queues: uint16(opt.Queues), LogGroup: opt.LogGroup, ProxyPort: opt.ProxyPort,
-		Sources: opt.Program.Visible(), Masquerade: opt.Masquerade,
+		Sources: opt.Program.Visible(), Resolver: netset.OfAddrs(host.inside...), Masquerade: opt.Masquerade,
 	}
 	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{Rules: g.rules.Load, Names: g.names, Record: g.records.Decide})
 	if err != nil {
@@ -209,7 +209,7 @@ func (g *Gateway) start(state *state) error {
 	if unreadable > 0 {
 		g.log.Warn("bindings left out, their lines cannot be read", "lines", unreadable)
 	}
-	host, notes, err := kernelpath.Prepare(state.path("host.json"), g.opt.Inside, g.marks)
+	host, notes, err := kernelpath.Prepare(state.path("host.json"), g.opt.Inside, g.opt.Outside, g.marks)
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}

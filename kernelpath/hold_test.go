@@ -632,9 +632,6 @@ func TestWhatIsNoPacketIsDropped(t *testing.T) {
 	s.wantEmpty()
 }
 
-// countAllocs is false where allocations are not what they are in the field.
-var countAllocs = true
-
 // The way of a lawful flow in one segment costs no memory.
 func TestNoAllocs(t *testing.T) {
 	s := newStage(t)

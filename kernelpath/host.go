@@ -35,7 +35,7 @@ type hostState struct {
 type savedSysctl struct {
 	Path string `json:"path"` // below /proc/sys
 	Was  string `json:"was"`
-	Set  string `json:"set"`
+	Set  string `json:"set,omitempty"` // "" for one that another one changes along
 }
 
 // proxyTable is the routing table, ours alone, that sends everything to this
@@ -46,9 +46,10 @@ const (
 	sysctlRoot   = "/proc/sys"
 )
 
-// sysctls returns what forwarding needs, with the reason for each.
-func sysctls(inside string) []savedSysctl {
-	return []savedSysctl{
+// sysctls returns what forwarding needs, with the reason for each, and behind
+// that what the kernel changes along with it, to be put back.
+func sysctls(inside, outside string) []savedSysctl {
+	list := []savedSysctl{
 		{Path: "net/ipv4/ip_forward", Set: "1"},          // to forward at all
 		{Path: "net/ipv6/conf/all/forwarding", Set: "1"}, // the same for IPv6
 		// A connection that conntrack did not see begin is none of ours.
@@ -59,12 +60,31 @@ func sysctls(inside string) []savedSysctl {
 		// the reverse-path filter stops its first packet too.
 		{Path: "net/ipv4/conf/" + inside + "/rp_filter", Set: "1"},
 	}
+	// A router does not listen to router advertisements unless told twice, and
+	// the IPv6 way out may have come from one.
+	accept := "net/ipv6/conf/" + outside + "/accept_ra"
+	if v, err := readSysctl(accept); err == nil && v == "1" {
+		list = append(list, savedSysctl{Path: accept, Set: "2"})
+	}
+	// Switching forwarding switches these (devinet.c, addrconf.c).
+	for _, pattern := range []string{
+		"net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/*/forwarding", "net/ipv6/conf/*/forwarding",
+	} {
+		paths, _ := filepath.Glob(filepath.Join(sysctlRoot, pattern))
+		for _, path := range paths {
+			rel, _ := filepath.Rel(sysctlRoot, path)
+			if rel != "net/ipv6/conf/all/forwarding" {
+				list = append(list, savedSysctl{Path: rel})
+			}
+		}
+	}
+	return list
 }
 
 // optional sysctls may be absent or read-only, as in a network namespace of an
 // ordinary user; what they lack is accounting or hardening, and is reported.
 func isOptional(path string) bool {
-	return strings.HasSuffix(path, "nf_conntrack_acct") || strings.HasSuffix(path, "rp_filter") ||
+	return strings.HasSuffix(path, "nf_conntrack_acct") || strings.HasSuffix(path, "accept_redirects") || strings.HasSuffix(path, "rp_filter") ||
 		strings.HasPrefix(path, "net/ipv6/")
 }
 
@@ -72,7 +92,7 @@ func isOptional(path string) bool {
 // holds what an earlier run saved, those values stay the ones to restore. On an
 // error everything is put back. The notes say what could not be had and is not
 // necessary.
-func Prepare(file, inside string, m Marks) (h *Host, notes []string, err error) {
+func Prepare(file, inside, outside string, m Marks) (h *Host, notes []string, err error) {
 	h = &Host{file: file}
 	earlier, err := readState(file)
 	if err != nil {
@@ -85,7 +105,7 @@ func Prepare(file, inside string, m Marks) (h *Host, notes []string, err error) 
 		}
 	}
 	h.saved = hostState{Mark: m.Proxied(), Table: proxyTable}
-	for _, s := range sysctls(inside) {
+	for _, s := range sysctls(inside, outside) {
 		now, err := readSysctl(s.Path)
 		if err != nil {
 			if isOptional(s.Path) {
@@ -103,6 +123,9 @@ func Prepare(file, inside string, m Marks) (h *Host, notes []string, err error) 
 		return nil, nil, err
 	}
 	for _, s := range h.saved.Sysctls {
+		if s.Set == "" {
+			continue
+		}
 		if err := writeSysctl(s.Path, s.Set); err != nil {
 			if isOptional(s.Path) {
 				notes = append(notes, fmt.Sprintf("sysctl %s cannot be set: %v", s.Path, err))

@@ -70,6 +70,9 @@ func (b *table) addSets(rules []program.Rule, bindings []Element, have map[setEl
 		if err := b.addressSet("private"+f.name, f, private); err != nil {
 			return err
 		}
+		if err := b.addressSet("resolver"+f.name, f, b.cfg.Resolver); err != nil {
+			return err
+		}
 		if err := b.betweenSet("address"+f.name, f, rules); err != nil {
 			return err
 		}

@@ -44,6 +44,7 @@ type Config struct {
 	LogGroup        uint16
 	ProxyPort       uint16 // where the transparent proxy listens
 	Sources         netset.Set
+	Resolver        netset.Set // this host's addresses on which the resolver answers
 	Masquerade      bool
 }
 
@@ -189,7 +190,10 @@ func (b *table) addChains() {
 	b.base("filter", nftables.ChainTypeFilter, nftables.ChainHookForward, prioFilter)
 	b.base("verdict", nftables.ChainTypeFilter, nftables.ChainHookForward, prioVerdict)
 
+	b.base("input", nftables.ChainTypeFilter, nftables.ChainHookInput, prioFilter)
+
 	b.steer()
+	b.input()
 	b.filter()
 	b.fromCluster()
 	b.toCluster()
@@ -215,6 +219,18 @@ func (b *table) steer() {
 		b.rule("steer", inFrom(b.cfg.Inside), f.match(), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
 			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
 	}
+}
+
+// input closes our own ports, and no other, to the outside: the resolver and the
+// proxy are for the cluster.
+func (b *table) input() {
+	for _, f := range []family{ipv4, ipv6} {
+		for _, proto := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+			b.rule("input", inFrom(b.cfg.Outside), f.match(), f.destination(b.sets["resolver"+f.name], false),
+				l4proto(proto), dport(53), count(counterUnsolicited), drop())
+		}
+	}
+	b.rule("input", inFrom(b.cfg.Outside), l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
 }
 
 // filter is the forward hook: proved flows first, so that they cost one rule.

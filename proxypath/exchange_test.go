@@ -440,7 +440,7 @@ func TestAnIdleConnectionIsClosed(t *testing.T) {
 
 // A server may think for long while an upload lasts, not while nothing moves.
 func TestAServerThatStalls(t *testing.T) {
-	r := start(t, Limits{Stall: 300 * time.Millisecond})
+	r := start(t, Limits{Stall: time.Second})
 	r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 		head := readHeadOf(br)
 		if strings.HasPrefix(head, "POST") {
@@ -456,7 +456,7 @@ func TestAServerThatStalls(t *testing.T) {
 	c, br := r.dial()
 	r.send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\n")
 	for range 10 {
-		time.Sleep(80 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // two seconds in all
 		r.send(c, "x")
 	}
 	if res, _ := r.read(br, "POST"); res.StatusCode != 200 {

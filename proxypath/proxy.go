@@ -116,7 +116,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
-				_ = conn.Close()
+				(&stream{conn: conn}).reset()
 			}
 			return nil
 		case err != nil && errors.Is(err, net.ErrClosed):

@@ -22,7 +22,7 @@ func (s *site) hostState() string {
 	// The kernel adds link-local and multicast entries when it likes.
 	const script = `nft list ruleset 2>/dev/null
 { ip -o link; ip -o addr; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; } | grep -v -e fe80: -e ff00:
-cd /proc/sys/net && grep -r . ipv4/ip_forward ipv4/conf/*/rp_filter ipv4/conf/*/forwarding ipv6/conf/*/forwarding netfilter/nf_conntrack_tcp_loose netfilter/nf_conntrack_acct 2>/dev/null`
+cd /proc/sys/net && grep -r . ipv4/ip_forward ipv4/conf/all/accept_redirects ipv6/conf/*/accept_ra ipv4/conf/*/rp_filter ipv4/conf/*/forwarding ipv6/conf/*/forwarding netfilter/nf_conntrack_tcp_loose netfilter/nf_conntrack_acct 2>/dev/null`
 	r, err := s.Gateway.Run(s.t.Context(), lab.Cmd{Argv: []string{"sh", "-c", script}})
 	if err != nil {
 		s.t.Fatal(err)
@@ -173,5 +173,27 @@ func TestASecondGatewayWithTheSameStateIsRefused(t *testing.T) {
 	}
 	if _, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}); !got.OK {
 		t.Errorf("the first one suffers: %+v", got)
+	}
+}
+
+// TestOurOwnPortsAreClosedToTheOutside asks the resolver and the proxy from the
+// internet's side.
+func TestOurOwnPortsAreClosedToTheOutside(t *testing.T) {
+	need(t, "dig", "curl")
+	s := withGateway(t, example(t, "azure.yaml"))
+	outside := func(argv ...string) lab.Result {
+		t.Helper()
+		r, err := s.Internet.Run(t.Context(), lab.Cmd{Argv: argv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	outside("ip", "route", "add", s.Plan.Gateway.String(), "via", s.Plan.Outside[0].String(), "dev", "gw0", "onlink")
+	if r := outside("dig", "+time=1", "+tries=1", "@"+s.Plan.Gateway.String(), "mcr.microsoft.com"); r.Code == 0 {
+		t.Errorf("the resolver answers the outside: %s", r.Stdout)
+	}
+	if r := outside("curl", "-sS", "--max-time", "1", "http://"+s.Plan.Outside[0].String()+":7180/"); r.Code != 28 {
+		t.Errorf("the proxy answers the outside: %d %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
