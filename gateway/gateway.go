@@ -130,8 +130,8 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		IPv6: host.ipv6, Grace: opt.Grace, Now: opt.Now,
 	})
 	proxy := proxypath.New(proxypath.Config{
-		Rules: g.rules.Load, Lookup: g.dns.Lookup, Record: g.records.Decide, Own: func() netset.Set { return own },
-		Now: opt.Now,
+		Rules: g.rules.Load, Lookup: g.dns.Lookup, Record: g.records.Decide, End: g.records.End,
+		Own: func() netset.Set { return own }, Now: opt.Now,
 	})
 	cfg := kernelpath.Config{
 		Inside: opt.Inside, Outside: opt.Outside, Marks: g.marks, FirstQueue: opt.FirstQueue,
@@ -278,7 +278,7 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 	run("resolver", func(ctx context.Context) error { return g.dns.Serve(ctx, p.sockets.packets, p.sockets.listeners) })
 	run("proxy", func(ctx context.Context) error { return p.proxy.Serve(ctx, p.proxyL) })
 	run("refresh", func(ctx context.Context) error { g.dns.Refresh(ctx); return nil })
-	run("sweep", g.sweep)
+	run("sweep", func(ctx context.Context) error { return g.sweep(ctx, p.proxy) })
 	wg.Go(func() {
 		// Close records are a service to the reader: without them the firewall
 		// is whole.
@@ -376,7 +376,7 @@ func (g *Gateway) elements(bindings []nametable.Binding, now time.Time) []kernel
 // the kernel. Judging a flow looks at the time itself and never waits for this.
 const sweepEvery = 10 * time.Second
 
-func (g *Gateway) sweep(ctx context.Context) error {
+func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	ended := len(g.opt.Program.Expired(g.opt.Now()))
@@ -393,6 +393,9 @@ func (g *Gateway) sweep(ctx context.Context) error {
 			ended = len(expired)
 			g.log.Warn("rules have expired and are withdrawn", "expired", ended)
 			g.dns.Forget()
+			if cut := proxy.Sweep(); cut > 0 {
+				g.log.Warn("requests under way cut", "count", cut)
+			}
 			if err := g.apply(); err != nil {
 				g.log.Error("rules not withdrawn in the kernel", "err", err)
 				ended = -1 // again

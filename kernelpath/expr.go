@@ -60,11 +60,6 @@ func l4proto(proto byte) exprs {
 	return exprs{meta(expr.MetaKeyL4PROTO), cmp(expr.CmpOpEq, []byte{proto})}
 }
 
-// meta l4proto != PROTO
-func notL4proto(proto byte) exprs {
-	return exprs{meta(expr.MetaKeyL4PROTO), cmp(expr.CmpOpNeq, []byte{proto})}
-}
-
 // meta nfproto ipv4|ipv6
 func (f family) match() exprs {
 	return exprs{meta(expr.MetaKeyNFPROTO), cmp(expr.CmpOpEq, []byte{f.nfproto})}
@@ -107,6 +102,16 @@ func (f family) bound(set *nftables.Set) exprs {
 		f.load(f.daddr, reg),
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: f.next()},
 		&expr.Payload{DestRegister: f.next() + 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Lookup{SourceRegister: reg, SetName: set.Name, SetID: set.ID},
+	}
+}
+
+// ip saddr . meta l4proto . th sport @SET
+func (f family) answering(set *nftables.Set) exprs {
+	return exprs{
+		f.load(f.saddr, reg),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: f.next()},
+		&expr.Payload{DestRegister: f.next() + 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
 		&expr.Lookup{SourceRegister: reg, SetName: set.Name, SetID: set.ID},
 	}
 }

@@ -16,10 +16,9 @@ import (
 // subsystems whose messages are too many for a general library: the packet
 // queue and the packet log.
 type nlSocket struct {
-	fd     int
-	port   uint32
-	seq    uint32
-	rcvbuf int
+	fd   int
+	port uint32
+	seq  uint32
 }
 
 // Message types and attributes (linux/netfilter/nfnetlink*.h).

@@ -19,7 +19,7 @@ import (
 
 // Messages and attributes of the packet log (linux/netfilter/nfnetlink_log.h).
 const (
-	nfulnlMsgPacket = subsysULog<<8 | 0
+	nfulnlMsgPacket = subsysULog << 8
 	nfulnlMsgConfig = subsysULog<<8 | 1
 
 	nfulaPayload = 9

@@ -18,7 +18,7 @@ import (
 
 // Messages and attributes of the packet queue (linux/netfilter/nfnetlink_queue.h).
 const (
-	nfqnlMsgPacket  = subsysQueue<<8 | 0
+	nfqnlMsgPacket  = subsysQueue << 8
 	nfqnlMsgVerdict = subsysQueue<<8 | 1
 	nfqnlMsgConfig  = subsysQueue<<8 | 2
 

@@ -28,7 +28,7 @@ func Open(cfg Config, j *Judge) (*Engine, error) {
 	}
 	for i := range cfg.Queues {
 		h := newHold(j, cfg.Marks, cfg.Sources)
-		h.reset = e.reset.send
+		h.reset, h.tracked = e.reset.send, true
 		q, err := openQueue(cfg.FirstQueue+i, h)
 		if err != nil {
 			e.Close()

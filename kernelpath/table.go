@@ -273,6 +273,13 @@ func (b *table) fromCluster() {
 func (b *table) toCluster() {
 	m := b.cfg.Marks
 	b.rule("to_cluster", ctState(expr.CtStateBitINVALID), count(counterInvalid), drop())
+	// The answer to a SYN says where the client's stream begins: a hello from
+	// before that would be judged, thrown away by the server and acknowledged
+	// all the same.
+	for _, f := range []family{ipv4, ipv6} {
+		b.rule("to_cluster", f.match(), l4proto(unix.IPPROTO_TCP), ctReply(), tcpFlags(flagSYN|flagACK|flagRST, flagSYN|flagACK),
+			f.answering(b.sets["tls"+f.name]), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	}
 	b.rule("to_cluster", ctMark(m.Pending()), ctReply(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
 	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), hasPayload(), count(counterEarly), drop())
 	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), accept())

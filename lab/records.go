@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/flowlog"
 )
 
-// Record is a decision record as the gateway wrote it. It is read as text, so
+// Record is a decision or close record as the gateway wrote it. It is read as text, so
 // that what the lab judges is what a user's tools would get.
 type Record struct {
 	Schema   string    `json:"schema"`
@@ -32,10 +32,23 @@ type Record struct {
 	Protocol string    `json:"protocol"`
 	Path     string    `json:"path"`
 	Allow    string    `json:"wouldAllowYAML"`
+	Flow     string    `json:"flow"`
+
+	// Of close records only.
+	Counted bool   `json:"counted"`
+	BytesIn uint64 `json:"bytesIn"`
 }
 
 // Decisions returns the decision records written from that time on.
 func (f *Firewall) Decisions(since time.Time) ([]Record, error) {
+	all, err := f.All()
+	return slices.DeleteFunc(all, func(r Record) bool {
+		return r.Schema != flowlog.DecisionSchema || r.Time.Before(since)
+	}), err
+}
+
+// All returns every record, decisions and closes, in the order written.
+func (f *Firewall) All() ([]Record, error) {
 	b, err := os.ReadFile(f.Records)
 	if err != nil {
 		return nil, fmt.Errorf("read the gateway's records: %w", err)
@@ -50,9 +63,7 @@ func (f *Firewall) Decisions(since time.Time) ([]Record, error) {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", f.Records, n, err)
 		}
-		if r.Schema == flowlog.DecisionSchema && !r.Time.Before(since) {
-			out = append(out, r)
-		}
+		out = append(out, r)
 	}
 	return out, lines.Err()
 }
@@ -60,6 +71,11 @@ func (f *Firewall) Decisions(since time.Time) ([]Record, error) {
 // Denied waits until the gateway has recorded a denial for one of the reasons,
 // from that time on.
 func (f *Firewall) Denied(ctx context.Context, since time.Time, reasons ...flow.Reason) (Record, error) {
+	return f.denied(ctx, since, func(Record) bool { return true }, reasons)
+}
+
+// denied is Denied for the records that are about something.
+func (f *Firewall) denied(ctx context.Context, since time.Time, about func(Record) bool, reasons []flow.Reason) (Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, soon)
 	defer cancel()
 	for {
@@ -68,7 +84,7 @@ func (f *Firewall) Denied(ctx context.Context, since time.Time, reasons ...flow.
 			return Record{}, err
 		}
 		i := slices.IndexFunc(all, func(r Record) bool {
-			return r.Verdict == flow.Deny.String() &&
+			return r.Verdict == flow.Deny.String() && about(r) &&
 				slices.ContainsFunc(reasons, func(want flow.Reason) bool { return want.String() == r.Reason })
 		})
 		if i >= 0 {
@@ -79,7 +95,7 @@ func (f *Firewall) Denied(ctx context.Context, since time.Time, reasons ...flow.
 		case <-ctx.Done():
 			var got []string
 			for _, r := range all {
-				if r.Verdict == flow.Deny.String() {
+				if r.Verdict == flow.Deny.String() && about(r) {
 					got = append(got, r.Reason)
 				}
 			}

@@ -181,24 +181,31 @@ func pass(dst, src *stream, n int, body httphead.Body) error {
 // passSized moves n bytes from socket to socket: splice(2) when both are TCP,
 // so that they stay in the kernel. The error is io.EOF when src ends early.
 //
-// A read that times out has taken nothing, and goes on as await does. A write
-// that does has lost bytes on their way, so its time ends well after.
+// A read that times out has taken nothing, and goes on as await does. It comes
+// back twice in the time that await waits, since the other side's await sees
+// what moved only then. A write that times out has lost bytes on their way, so
+// its time ends well after.
 func passSized(dst, src *stream, n int64) error {
-	for n > 0 {
+	for quiet := 0; n > 0; {
 		before := src.moved.Load()
-		if !src.arm(time.Time{}) {
+		now := time.Now()
+		wait := src.patience().Sub(now) / 2
+		if !src.arm(now.Add(wait)) {
 			return os.ErrDeadlineExceeded
 		}
-		until := dst.patience()
-		until = until.Add(time.Until(until))
+		until := now.Add(wait + dst.patience().Sub(now))
 		_ = dst.conn.SetWriteDeadline(until)
 		k, err := io.CopyN(dst.conn, src.conn, min(n, piece))
 		src.read += uint64(k)
 		dst.sent += uint64(k)
 		src.moved.Add(uint64(k))
 		n -= k
-		patient := errors.Is(err, os.ErrDeadlineExceeded) && src.moved.Load() != before && time.Now().Before(until)
-		if err != nil && !patient {
+		if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until)) {
+			return err
+		}
+		if src.moved.Load() != before {
+			quiet = 0
+		} else if quiet++; quiet == 2 {
 			return err
 		}
 	}

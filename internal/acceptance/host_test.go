@@ -47,10 +47,10 @@ func TestTheHostIsLeftAsItWasWhenTheGatewayCannotStart(t *testing.T) {
 		want string // in what the user reads
 	}{
 		{name: "an_interface_that_does_not_exist", argv: func(s *site) []string {
-			return []string{binary, "gateway", "-c", s.file, "--inside", "eth7", "--outside", lab.OutsideLink, "--state", s.state}
+			return []string{binary, "gateway", "-c", s.file, "--inside", "eth7", "--outside", lab.OutsideLink, "--state", s.gateway.State}
 		}, want: `--inside: there is no interface "eth7"; this host has lo, inside, outside`},
 		{name: "one_interface_twice", argv: func(s *site) []string {
-			return []string{binary, "gateway", "-c", s.file, "--inside", lab.InsideLink, "--outside", lab.InsideLink, "--state", s.state}
+			return []string{binary, "gateway", "-c", s.file, "--inside", lab.InsideLink, "--outside", lab.InsideLink, "--state", s.gateway.State}
 		}, want: `inside and outside are both "inside"`},
 		{name: "no_privileges", argv: func(s *site) []string {
 			return append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all"}, s.argv()...)
@@ -139,13 +139,13 @@ func TestOffRemovesEverythingThatIsOurs(t *testing.T) {
 	before := s.hostState()
 	off := func(t *testing.T) {
 		t.Helper()
-		r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{binary, "gateway", "--off", "--state", s.state}})
+		r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{binary, "gateway", "--off", "--state", s.gateway.State}})
 		if err != nil || r.Code != 0 {
 			t.Fatalf("gateway --off: %v %d %s", err, r.Code, r.Stderr)
 		}
 		s.sameHost(t, before)
-		if _, err := os.Stat(s.state); err == nil {
-			t.Errorf("%s is still there", s.state)
+		if _, err := os.Stat(s.gateway.State); err == nil {
+			t.Errorf("%s is still there", s.gateway.State)
 		}
 	}
 	t.Run("while_it_runs", func(t *testing.T) {

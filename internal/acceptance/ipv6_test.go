@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/lab"
 	"github.com/sallyport/sallyport/lab/client"
 )
 
@@ -54,7 +55,7 @@ func TestIPv6(t *testing.T) {
 				t.Errorf("payload arrived at %s", at)
 			}
 			if !row.ok {
-				s.awaitRecord(row.reason, func(r record) bool {
+				s.awaitRecord(row.reason, func(r lab.Record) bool {
 					return r.Reason == row.reason && strings.HasPrefix(r.Source, "["+source.String()+"]")
 				})
 			}

@@ -45,7 +45,7 @@ func TestTheGatewayIsKilledDuringADownload(t *testing.T) {
 			Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443, Path: fmt.Sprintf("/slow/%d", n), Timeout: 30 * time.Second})
 		done <- download{got}
 	}()
-	s.awaitRecord("the download", func(r record) bool { return r.Name == "mcr.microsoft.com" && r.Verdict == "allow" })
+	s.awaitRecord("the download", func(r lab.Record) bool { return r.Name == "mcr.microsoft.com" && r.Verdict == "allow" })
 	time.Sleep(200 * time.Millisecond)
 	if err := s.gateway.Kill(t.Context()); err != nil {
 		t.Fatal(err)
@@ -147,11 +147,8 @@ func TestTheGatewayEndsAndTheRulesStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.gateway.Signal(t.Context(), 15); err != nil {
+	if err := s.gateway.Stop(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-	if r, err := s.gateway.Wait(t.Context()); err != nil || r.Code != 0 {
-		t.Errorf("ended with %d, %v: %s", r.Code, err, r.Stderr)
 	}
 	target, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Addr: a.Addrs[0], Port: 443, Timeout: time.Second})
 	if got.OK {
@@ -170,20 +167,20 @@ func TestCloseRecordsCarryBytes(t *testing.T) {
 	if _, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443, Path: fmt.Sprintf("/bytes/%d", n)}); !got.OK {
 		t.Fatalf("%+v", got)
 	}
-	open := s.awaitRecord("the decision", func(r record) bool { return r.Name == "mcr.microsoft.com" && r.Verdict == "allow" })
+	open := s.awaitRecord("the decision", func(r lab.Record) bool { return r.Name == "mcr.microsoft.com" && r.Verdict == "allow" })
 	// conntrack keeps an ended connection for a while; make it forget.
 	if r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"conntrack", "-D", "-p", "tcp", "--dport", "443"}}); err != nil || r.Code != 0 {
 		need(t, "conntrack")
 		t.Fatalf("conntrack: %v %s", err, r.Stderr)
 	}
-	end := s.awaitRecord("the close", func(r record) bool { return r.Schema == "sallyport.close/1" && r.Flow == open.Flow })
-	if end.Counted && end.In < n {
-		t.Errorf("%d bytes came in, want at least %d", end.In, n)
+	end := s.awaitRecord("the close", func(r lab.Record) bool { return r.Schema == "sallyport.close/1" && r.Flow == open.Flow })
+	if end.Counted && end.BytesIn < n {
+		t.Errorf("%d bytes came in, want at least %d", end.BytesIn, n)
 	}
 	if accounting, _ := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_acct"); bytes.Equal(bytes.TrimSpace(accounting), []byte("1")) && !end.Counted {
 		t.Error("the kernel counts, but the record says that it does not")
 	}
-	if _, err := os.Stat(filepath.Join(s.state, "bindings")); err != nil {
+	if _, err := os.Stat(filepath.Join(s.gateway.State, "bindings")); err != nil {
 		t.Errorf("bindings are not kept: %v", err)
 	}
 }

@@ -8,20 +8,14 @@
 package acceptance
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -34,9 +28,6 @@ import (
 	"github.com/sallyport/sallyport/program"
 )
 
-// slow turns on what takes minutes: make accept does.
-var slow = flag.Bool("slow", false, "run the acceptance checks that take minutes")
-
 // binEnv tells the process inside the namespaces where the built command is.
 const binEnv = "SALLYPORT_TEST_BINARY"
 
@@ -48,7 +39,7 @@ func TestMain(m *testing.M) {
 	}
 	var part func() error
 	switch {
-	case len(os.Args) == 5 && os.Args[1] == withoutArg:
+	case len(os.Args) > 4 && os.Args[1] == withoutArg:
 		part = func() error { return gatewayWithout(os.Args[2:]) }
 	case len(os.Args) == 2 && os.Args[1] == resolverArg:
 		part = anotherResolver
@@ -106,9 +97,7 @@ type site struct {
 	cluster *cluster.Cluster
 	program *program.Program
 	file    string // cluster description of the gateway
-	state   string
-	records string
-	gateway *lab.Proc
+	gateway *lab.Firewall
 }
 
 // example returns one of the project's descriptions.
@@ -147,8 +136,8 @@ func newSite(t *testing.T, text string, change func(*lab.Options)) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
-	s := &site{Lab: l, t: t, cluster: c, program: p,
-		file: filepath.Join(l.Dir, "cluster.yaml"), state: filepath.Join(l.Dir, "state"), records: filepath.Join(l.Dir, "records")}
+	s := &site{Lab: l, t: t, cluster: c, program: p, file: filepath.Join(l.Dir, "cluster.yaml")}
+	s.gateway = s.Firewall(binary, "gateway", "--cluster", s.file)
 	s.write(text)
 	return s
 }
@@ -168,38 +157,18 @@ func withGateway(t *testing.T, text string) *site {
 	return s
 }
 
+// start starts the gateway and waits until it is ready.
+func (s *site) start() {
+	s.t.Helper()
+	if err := s.gateway.Start(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// argv is the command that start starts, with more behind it.
 func (s *site) argv(more ...string) []string {
 	return append([]string{binary, "gateway", "--cluster", s.file, "--inside", lab.InsideLink, "--outside", lab.OutsideLink,
-		"--state", s.state, "--records", s.records}, more...)
-}
-
-// start starts the gateway and waits until it is ready.
-func (s *site) start(more ...string) {
-	s.t.Helper()
-	s.startArgv(s.argv(more...))
-}
-
-func (s *site) startArgv(argv []string) {
-	s.t.Helper()
-	ready := filepath.Join(s.state, "ready")
-	_ = os.Remove(ready)
-	var err error
-	if s.gateway, err = s.Gateway.Start(s.t.Context(), lab.Cmd{Argv: argv}); err != nil {
-		s.t.Fatal(err)
-	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(ready); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			_ = s.gateway.Signal(s.t.Context(), syscall.SIGKILL)
-			r, _ := s.gateway.Wait(s.t.Context())
-			s.t.Fatalf("the gateway is not ready after 10 s: code %d\n%s", r.Code, r.Stderr)
-		}
-	}
-	if err := s.UseResolver(netip.AddrPortFrom(s.Plan.Gateway, 53)); err != nil {
-		s.t.Fatal(err)
-	}
+		"--state", s.gateway.State, "--records", s.gateway.Records}, more...)
 }
 
 // run runs a client on the node and returns how it ended.
@@ -229,45 +198,12 @@ func need(t *testing.T, commands ...string) {
 	}
 }
 
-// record is a decision as the gateway writes it.
-type record struct {
-	Schema  string `json:"schema"`
-	Verdict string `json:"verdict"`
-	Reason  string `json:"reason"`
-	Rule    string `json:"rule"`
-	Name    string `json:"name"`
-	Proof   string `json:"proof"`
-	Source  string `json:"source"`
-	Dest    string `json:"destination"`
-	Path    string `json:"path"`
-	Flow    string `json:"flow"`
-	Counted bool   `json:"counted"`
-	In      uint64 `json:"bytesIn"`
-	Allow   string `json:"wouldAllowYAML"`
-}
-
-// recorded returns the records so far.
-func (s *site) recorded() []record {
-	data, err := os.ReadFile(s.records)
-	if err != nil {
-		return nil
-	}
-	var out []record
-	for sc := bufio.NewScanner(bytes.NewReader(data)); sc.Scan(); {
-		var r record
-		if json.Unmarshal(sc.Bytes(), &r) == nil {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
 // awaitRecord returns the first record that is as wanted, and fails when none
 // comes.
-func (s *site) awaitRecord(what string, want func(record) bool) record {
+func (s *site) awaitRecord(what string, want func(lab.Record) bool) lab.Record {
 	s.t.Helper()
 	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		records := s.recorded()
+		records, _ := s.gateway.All() // there may be no file yet
 		if i := slices.IndexFunc(records, want); i >= 0 {
 			return records[i]
 		}
@@ -277,7 +213,7 @@ func (s *site) awaitRecord(what string, want func(record) bool) record {
 				last = append(last, fmt.Sprintf("%+v", r))
 			}
 			s.t.Errorf("no record of %s; the last ones:\n%s", what, strings.Join(last, "\n"))
-			return record{}
+			return lab.Record{}
 		}
 	}
 }

@@ -85,13 +85,13 @@ func play(t *testing.T, s *site, v vectors.Vector) {
 	}
 	site := *s
 	site.t = t
-	site.awaitRecord(v.Verdict.String()+" "+want.String()+" for "+v.Name, func(r record) bool {
+	site.awaitRecord(v.Verdict.String()+" "+want.String()+" for "+v.Name, func(r lab.Record) bool {
 		return r.Verdict == v.Verdict.String() && r.Reason == want.String() && concerns(r, v, got)
 	})
 }
 
 // concerns reports whether a record is about a vector's flow.
-func concerns(r record, v vectors.Vector, got client.Result) bool {
+func concerns(r lab.Record, v vectors.Vector, got client.Result) bool {
 	if got.Local.IsValid() && r.Source == got.Local.String() {
 		return true
 	}

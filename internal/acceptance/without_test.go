@@ -5,7 +5,7 @@ package acceptance
 
 import (
 	"context"
-	"fmt"
+	"flag"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -25,13 +25,23 @@ import (
 )
 
 // withoutArg makes this test binary a gateway that lacks one rule:
-// withoutArg RULE CLUSTER STATE.
+// withoutArg RULE CLUSTER and the flags that the lab adds.
 const withoutArg = "gateway-without"
 
 // gatewayWithout is that gateway.
 func gatewayWithout(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	opt := gateway.Options{Masquerade: true, Log: slog.New(slog.DiscardHandler)}
+	var records string
+	f := flag.NewFlagSet(withoutArg, flag.ContinueOnError)
+	f.StringVar(&opt.Inside, "inside", "", "")
+	f.StringVar(&opt.Outside, "outside", "", "")
+	f.StringVar(&opt.StateDir, "state", "", "")
+	f.StringVar(&records, "records", "", "")
+	if err := f.Parse(args[2:]); err != nil {
+		return err
+	}
 	c, err := cluster.Load(args[1])
 	if err != nil {
 		return err
@@ -40,11 +50,13 @@ func gatewayWithout(args []string) error {
 	if err != nil {
 		return err
 	}
-	return gateway.Run(ctx, gateway.Options{
-		Program: p.Without(flow.RuleID(args[0])), APIServer: c.APIServer.Addresses,
-		Inside: lab.InsideLink, Outside: lab.OutsideLink, StateDir: args[2], Masquerade: true,
-		Records: os.Stderr, Log: slog.New(slog.DiscardHandler),
-	}, func() { _ = os.WriteFile(filepath.Join(args[2], "ready"), nil, 0o600) })
+	out, err := os.Create(records)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	opt.Program, opt.APIServer, opt.Records = p.Without(flow.RuleID(args[0])), c.APIServer.Addresses, out
+	return gateway.Run(ctx, opt, func() { _ = os.WriteFile(filepath.Join(opt.StateDir, "ready"), nil, 0o600) })
 }
 
 // TestAMissingRuleFailsExactlyItsOwnRows takes away one rule at a time, ten of
@@ -65,15 +77,15 @@ func TestAMissingRuleFailsExactlyItsOwnRows(t *testing.T) {
 	if len(ids) != 10 {
 		t.Fatalf("%d rules chosen, want 10", len(ids))
 	}
-	for i, id := range ids {
+	for _, id := range ids {
 		t.Run(strings.ReplaceAll(string(id), "/", "_"), func(t *testing.T) {
 			s := *s
-			s.t, s.state = t, filepath.Join(s.Dir, fmt.Sprintf("state-%d", i))
-			s.startArgv([]string{self, withoutArg, string(id), s.file, s.state})
+			s.t = t
+			s.gateway = s.Firewall(self, withoutArg, string(id), s.file)
+			s.start()
 			defer func() {
-				off, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{binary, "gateway", "--off", "--state", s.state}})
-				if err != nil || off.Code != 0 {
-					t.Errorf("gateway --off: %v %s", err, off.Stderr)
+				if r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv("--off")}); err != nil || r.Code != 0 {
+					t.Errorf("gateway --off: %v %s", err, r.Stderr)
 				}
 			}()
 			var failed, want []string

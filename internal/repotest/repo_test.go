@@ -57,6 +57,7 @@ var layout = []row{
 	{name: "wholes", packages: []string{"gateway", "lab", "lab/*"}, also: map[string][]string{"lab": {"lab/*"}, "lab/*": {"lab/*"}}},
 	{name: "examples", packages: []string{"examples"}},
 	{name: "commands", packages: []string{"cmd/*"}},
+	{name: "acceptance", packages: []string{"internal/acceptance"}, why: "tests alone: they type what users type"},
 }
 
 // forbidden names arrows that the rows would allow and the design does not.
