@@ -138,7 +138,7 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		Queues: uint16(opt.Queues), LogGroup: opt.LogGroup, ProxyPort: opt.ProxyPort,
 		Sources: opt.Program.Visible(), Resolver: netset.OfAddrs(host.inside...), Masquerade: opt.Masquerade,
 	}
-	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{Rules: g.rules.Load, Names: g.names, Record: g.records.Decide})
+	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{Rules: g.rules.Load, Names: g.names, Record: g.records.Decide, Now: opt.Now})
 	if err != nil {
 		return err
 	}
@@ -372,15 +372,19 @@ func (g *Gateway) elements(bindings []nametable.Binding, now time.Time) []kernel
 	return out
 }
 
-// sweepEvery is how often bindings and rules that have ended are taken out of
-// the kernel. Judging a flow looks at the time itself and never waits for this.
-const sweepEvery = 10 * time.Second
+// lookEvery is how often it is looked whether a rule has ended, and sweepEvery
+// whether bindings have. Judging a flow looks at the time itself and never waits
+// for this; what the kernel decides alone does.
+const (
+	lookEvery  = time.Second
+	sweepEvery = 10 * time.Second
+)
 
 func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
-	ticker := time.NewTicker(sweepEvery)
+	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	ended := len(g.opt.Program.Expired(g.opt.Now()))
-	compacted := g.opt.Now()
+	swept, compacted := g.opt.Now(), g.opt.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -388,7 +392,6 @@ func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
 		case <-ticker.C:
 		}
 		now := g.opt.Now()
-		g.bindAPIServer()
 		if expired := g.opt.Program.Expired(now); len(expired) != ended {
 			ended = len(expired)
 			g.log.Warn("rules have expired and are withdrawn", "expired", ended)
@@ -401,6 +404,11 @@ func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
 				ended = -1 // again
 			}
 		}
+		if now.Sub(swept) < sweepEvery {
+			continue
+		}
+		swept = now
+		g.bindAPIServer()
 		if gone := g.names.Sweep(now); len(gone) > 0 {
 			g.forget(gone, now)
 		}

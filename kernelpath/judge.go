@@ -20,6 +20,14 @@ type Judge struct {
 	Rules  func() *decide.Snapshot // the rules in force; never nil
 	Names  *nametable.Table
 	Record func(*flowlog.Event) // must neither block nor keep the event
+	Now    func() time.Time     // time.Now when nil
+}
+
+func (j *Judge) now() time.Time {
+	if j.Now == nil {
+		return time.Now()
+	}
+	return j.Now()
 }
 
 // hello judges a flow by its whole ClientHello. f has everything but the name

@@ -79,7 +79,7 @@ func (k *kernelLog) run(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("read packet log group %d: %w", k.group, err)
 		}
-		now := time.Now()
+		now := k.judge.now()
 		for m := range messages(buf[:n]) {
 			if m.typ == nfulnlMsgPacket && len(m.data) >= nfgenHdr {
 				k.message(m.data[nfgenHdr:], now)
@@ -129,7 +129,11 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 	case logProto:
 		return flow.Decision{Reason: flow.TransportDenied}, ""
 	}
-	// Unbound: when names lead to the address, what is wrong is the port.
+	// Unbound: a rule may know the address, but not this port or source, or not
+	// any more; or names lead to the address, and what is wrong is the port.
+	if d := k.judge.Rules().Decide(*f, now); d.Verdict == flow.Deny && d.Reason != flow.AddressNotAllowed {
+		return d, ""
+	}
 	if d, name := k.judge.binding(f, now); !name.IsZero() && d.Verdict == flow.Deny {
 		return d, ""
 	}

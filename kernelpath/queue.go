@@ -126,7 +126,7 @@ func (q *queue) run(ctx context.Context) error {
 		msgs[i].hdr.Iov = &iovs[i]
 		msgs[i].hdr.SetIovlen(1)
 	}
-	lastTick := time.Now()
+	lastTick := q.hold.judge.now()
 	for ctx.Err() == nil {
 		every := tick
 		if q.hold.soon() {
@@ -142,7 +142,7 @@ func (q *queue) run(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("read packet queue %d: %w", q.num, err)
 			}
-			q.hold.now = time.Now()
+			q.hold.now = q.hold.judge.now()
 			for i := range n {
 				for m := range messages(bufs[i][:msgs[i].n]) {
 					if m.typ == nfqnlMsgPacket && len(m.data) >= nfgenHdr {
@@ -151,7 +151,7 @@ func (q *queue) run(ctx context.Context) error {
 				}
 			}
 		}
-		if now := time.Now(); now.Sub(lastTick) >= every {
+		if now := q.hold.judge.now(); now.Sub(lastTick) >= every {
 			lastTick = now
 			q.hold.now = now
 			q.hold.expire()

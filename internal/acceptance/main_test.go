@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 	}
 	var part func() error
 	switch {
-	case len(os.Args) > 4 && os.Args[1] == withoutArg:
-		part = func() error { return gatewayWithout(os.Args[2:]) }
+	case len(os.Args) > 2 && os.Args[1] == standInArg:
+		part = func() error { return standIn(os.Args[2:]) }
 	case len(os.Args) == 2 && os.Args[1] == resolverArg:
 		part = anotherResolver
 	default:

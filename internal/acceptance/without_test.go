@@ -4,60 +4,16 @@
 package acceptance
 
 import (
-	"context"
-	"flag"
-	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/sallyport/sallyport/catalog"
-	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
 	"github.com/sallyport/sallyport/flow"
-	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/lab"
 )
-
-// withoutArg makes this test binary a gateway that lacks one rule:
-// withoutArg RULE CLUSTER and the flags that the lab adds.
-const withoutArg = "gateway-without"
-
-// gatewayWithout is that gateway.
-func gatewayWithout(args []string) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	opt := gateway.Options{Masquerade: true, Log: slog.New(slog.DiscardHandler)}
-	var records string
-	f := flag.NewFlagSet(withoutArg, flag.ContinueOnError)
-	f.StringVar(&opt.Inside, "inside", "", "")
-	f.StringVar(&opt.Outside, "outside", "", "")
-	f.StringVar(&opt.StateDir, "state", "", "")
-	f.StringVar(&records, "records", "", "")
-	if err := f.Parse(args[2:]); err != nil {
-		return err
-	}
-	c, err := cluster.Load(args[1])
-	if err != nil {
-		return err
-	}
-	p, err := compile.Compile(c, catalog.Default())
-	if err != nil {
-		return err
-	}
-	out, err := os.Create(records)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	opt.Program, opt.APIServer, opt.Records = p.Without(flow.RuleID(args[0])), c.APIServer.Addresses, out
-	return gateway.Run(ctx, opt, func() { _ = os.WriteFile(filepath.Join(opt.StateDir, "ready"), nil, 0o600) })
-}
 
 // TestAMissingRuleFailsExactlyItsOwnRows takes away one rule at a time, ten of
 // them, and reaches everything: the lab's rows depend on the rule they name and
@@ -81,7 +37,7 @@ func TestAMissingRuleFailsExactlyItsOwnRows(t *testing.T) {
 		t.Run(strings.ReplaceAll(string(id), "/", "_"), func(t *testing.T) {
 			s := *s
 			s.t = t
-			s.gateway = s.Firewall(self, withoutArg, string(id), s.file)
+			s.gateway = s.Firewall(self, standInArg, "--cluster", s.file, "--without", string(id))
 			s.start()
 			defer func() {
 				if r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv("--off")}); err != nil || r.Code != 0 {
