@@ -82,7 +82,7 @@ func writeRules(c *cobra.Command, file string, p *program.Program, format string
 }
 
 func rulesTable(p *program.Program, now time.Time) table {
-	t := table{head: []string{"DESTINATION", "PORT", "FROM", "NEED", "WHY", "SOURCE", "RULE"}}
+	t := table{head: []string{"DESTINATION", "PORT", "FROM", "NEED", "SOURCE", "RULE", "WHY"}}
 	for _, r := range p.Rules {
 		need := "optional"
 		switch {
@@ -93,8 +93,8 @@ func rulesTable(p *program.Program, now time.Time) table {
 		case r.Origins[0].Feature == program.FeatureOwner:
 			need = "owner"
 		}
-		t.add(r.Destination(), strings.Join(portTexts(r), " "), strings.Join(r.Groups, " "), need, reasonOf(r),
-			cited(r.Origins[0]), string(r.ID))
+		t.add(r.Destination(), strings.Join(portTexts(r), " "), strings.Join(r.Groups, " "), need,
+			cited(r.Origins[0]), string(r.ID), reasonOf(r))
 	}
 	return t
 }
