@@ -128,6 +128,10 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 		return flow.Decision{Reason: flow.ICMPDenied}, ""
 	case logProto:
 		return flow.Decision{Reason: flow.TransportDenied}, ""
+	case logState:
+		return flow.Decision{Reason: flow.OutOfState}, ""
+	case logEarly:
+		return flow.Decision{Reason: flow.OutOfState}, "a SYN with payload, before there is a connection"
 	}
 	// Unbound: a rule may know the address, but not this port or source, or not
 	// any more; or names lead to the address, and what is wrong is the port.

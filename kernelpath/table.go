@@ -56,6 +56,8 @@ const (
 	logPing    = "sallyport:ping"
 	logICMP    = "sallyport:icmp"
 	logUnbound = "sallyport:unbound"
+	logState   = "sallyport:state"
+	logEarly   = "sallyport:early"
 	logProto   = "sallyport:transport"
 )
 
@@ -243,6 +245,8 @@ func (b *table) filter() {
 
 func (b *table) fromCluster() {
 	m := b.cfg.Marks
+	// What has no payload is the tail of closed connections, and no attempt.
+	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logState))
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), count(counterInvalid), drop())
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMP), goTo("icmp"))
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMPV6), goTo("icmp"))
@@ -258,9 +262,11 @@ func (b *table) fromCluster() {
 	b.rule("by_address", setCtMark(m.Mask(), m.Released()), accept())
 
 	b.rule("raw", l4proto(unix.IPPROTO_UDP), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
 	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), count(counterInvalid), drop())
 	b.rule("raw", l4proto(unix.IPPROTO_TCP), ctState(expr.CtStateBitNEW), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
 
+	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
 	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), count(counterInvalid), drop())
 	b.rule("hello", hasPayload(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
 	b.rule("hello", accept())

@@ -217,6 +217,12 @@ func (l *Lab) Ping(ctx context.Context, p client.Ping) (h client.Heard, err erro
 	return h, err
 }
 
+// Forge sends a segment past the node's own TCP.
+func (l *Lab) Forge(ctx context.Context, s client.Segment) (h client.Heard, err error) {
+	err = l.Node.Call(ctx, "forge", s, &h)
+	return h, err
+}
+
 // Enterings returns, for each part of the lab, the command by which a shell
 // gets into it.
 func (l *Lab) Enterings() []string {

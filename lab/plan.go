@@ -23,6 +23,7 @@ var (
 	cdn6         = netip.MustParseAddr("2a01:111:1307::16")
 	attacker     = netip.MustParseAddr("45.137.21.9")
 	attacker6    = netip.MustParseAddr("2a0e:5137::9")
+	greeter      = netip.MustParseAddr("45.137.21.22")
 )
 
 // Names of the world beyond those that a program knows.
@@ -48,6 +49,12 @@ type Plan struct {
 	OnShared  []string       // names of the program that lead there
 	Attacker  netip.Addr
 	Attackers []netip.Addr // every address of the attacker's
+	Greeter   netip.Addr   // a server of the attacker's that speaks first on every port
+
+	// Servers where no name may lead: the metadata service, Azure's platform
+	// address, a private address that is not the cluster's, and one that a service
+	// of the cluster has; the last is not valid when the cluster tells no services.
+	Metadata, Wire, Elsewhere, Service netip.Addr
 
 	Addrs   map[string][]netip.Addr // where names lead
 	Reaches []Reach                 // one for each pair of the program

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,6 +66,7 @@ func Run(ctx context.Context, opt RunOptions) (Summary, error) {
 		return s, err
 	}
 	defer l.Close()
+	ways, left := possible(ways, &l.Plan)
 	e := &Env{Lab: l, Cluster: opt.Cluster, Program: opt.Program, Source: l.Plan.Sources[0], Began: start}
 	b.intro(opt, l.Plan)
 
@@ -72,6 +74,10 @@ func Run(ctx context.Context, opt RunOptions) (Summary, error) {
 		return s, err
 	}
 	b.section(fmt.Sprintf("Ways out with the gateway off: each must lead out, or it would prove nothing (%d)", len(ways)), len(ways))
+	for _, why := range left {
+		b.line("  not tried here: %s", why)
+	}
+	s.LeftOut = left
 	open := make([]attempt, len(ways))
 	for i, w := range ways {
 		open[i] = e.attempt(ctx, w)
@@ -168,19 +174,81 @@ func (r Reach) try(ctx context.Context, l *Lab) Row {
 	return row
 }
 
-// attempt is how trying a way went.
-type attempt struct {
-	leaked bool
-	detail string
-	err    error
+// possible returns the ways that a lab can try, and for each other one why not.
+func possible(ways []Way, p *Plan) (can []Way, left []string) {
+	for _, w := range ways {
+		if w.Needs != nil {
+			if err := w.Needs(p); err != nil {
+				left = append(left, fmt.Sprintf("%s %s: %v", w.ID, w.Title, err))
+				continue
+			}
+		}
+		can = append(can, w)
+	}
+	return can, left
 }
 
-// attempt tries w once, with a nonce of its own.
+// attempt is how trying a way went.
+type attempt struct {
+	leaked  bool   // past the gateway: any form of it; without one: every form
+	detail  string // of the form that decided it, or of the last
+	nonce   string
+	reasons []string // recorded for its forms, each once
+	err     error
+}
+
+// attempt tries every form of w at once, each with a nonce of its own. What it returns is
+// about the first that came out as it must not, or about all.
 func (e *Env) attempt(ctx context.Context, w Way) (a attempt) {
+	all := make([]attempt, len(w.Tries))
+	var wg sync.WaitGroup
+	for i, t := range w.Tries {
+		wg.Go(func() { all[i] = e.try(ctx, t) })
+	}
+	wg.Wait()
+	for i, t := range w.Tries {
+		one := all[i]
+		for _, r := range one.reasons {
+			if !slices.Contains(a.reasons, r) {
+				a.reasons = append(a.reasons, r)
+			}
+		}
+		one.reasons = a.reasons
+		a = one
+		if one.err == nil && one.leaked != e.Held() {
+			continue
+		}
+		if t.What == "" {
+			return a
+		}
+		if a.detail = t.What + ": " + a.detail; a.err != nil {
+			a.err = fmt.Errorf("%s: %w", t.What, a.err)
+		}
+		return a
+	}
+	if n := len(w.Tries); n > 1 {
+		a.detail = fmt.Sprintf("%d forms", n)
+	}
+	return a
+}
+
+// try tries one form, and past the gateway looks for the record of it.
+func (e *Env) try(ctx context.Context, t Try) (a attempt) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	e.Nonce, e.Began = client.NewNonce(), time.Now()
-	a.leaked, a.detail, a.err = w.Try(ctx, e)
+	own := *e
+	own.Nonce, own.Began = client.NewNonce(), time.Now()
+	a.nonce = own.Nonce
+	a.leaked, a.detail, a.err = t.Do(ctx, &own)
+	if a.err != nil || a.leaked || !e.Held() || len(t.Want) == 0 {
+		return a
+	}
+	r, err := e.Firewall.denied(ctx, own.Began, own.about, t.Want)
+	if err != nil {
+		a.err = fmt.Errorf("%s, but %w", a.detail, err)
+		return a
+	}
+	a.reasons = []string{r.Reason}
 	return a
 }
 
@@ -192,7 +260,7 @@ func (e *Env) judge(ctx context.Context, w Way, open attempt) Row {
 		return row
 	}
 	a := e.attempt(ctx, w)
-	row.Nonce = e.Nonce
+	row.Nonce, row.Reason = a.nonce, strings.Join(a.reasons, ", ")
 	switch {
 	case a.err != nil:
 		row.Detail = a.err.Error()
@@ -201,17 +269,13 @@ func (e *Env) judge(ctx context.Context, w Way, open attempt) Row {
 		row.Outcome, row.Detail = "leaked", a.detail
 		return row
 	}
-	if len(w.Want) > 0 {
-		r, err := e.Firewall.Denied(ctx, e.Began, w.Want...)
-		if err != nil {
-			row.Detail = a.detail + ", but " + err.Error()
-			return row
-		}
-		row.Reason = r.Reason
-	}
 	// What is lawful goes on beside it.
 	if name, err := e.Allowed(); err == nil {
-		t, got := e.Lab.Reach(ctx, client.Target{Kind: client.HTTPS, Name: name, Port: 443, Source: e.Source})
+		t := client.Target{Kind: client.HTTPS, Name: name, Port: 443, Source: e.Source}
+		if w.Beside != nil {
+			w.Beside(&t)
+		}
+		t, got := e.Lab.Reach(ctx, t)
 		if _, seen := e.Lab.Internet.Await(ctx, t.Nonce, soon); !got.OK || !seen {
 			row.Detail = fmt.Sprintf("held, but then %s was not reached: %s", name, got.Error)
 			return row

@@ -34,7 +34,7 @@ type Row struct {
 	Source      netip.Addr     `json:"source,omitzero"`
 	Remote      netip.AddrPort `json:"remote,omitzero"`  // the server's end
 	Nonce       string         `json:"nonce,omitempty"`  // as the server noted it
-	Reason      string         `json:"reason,omitempty"` // recorded for a way out
+	Reason      string         `json:"reason,omitempty"` // recorded for a way out; several are separated by ", "
 	Seconds     float64        `json:"seconds"`
 }
 
@@ -57,6 +57,7 @@ type Summary struct {
 	Boot     Count     `json:"boot"`
 	Reaches  Count     `json:"reaches"`
 	Ways     Count     `json:"ways"`
+	LeftOut  []string  `json:"leftOut,omitempty"` // ways that this cluster's lab cannot try, with the reason
 	Rows     []Row     `json:"rows"`
 }
 

@@ -127,6 +127,15 @@ func (w *Internet) Stream(e internet.Event) []byte {
 	return bytes.Clone(w.flows[flowKey{proto, e.Remote, e.Local}])
 }
 
+// HeardOf reports whether any payload of a flow to that address arrived from that
+// time on. Masquerade keeps the client's port, so this finds a flow without
+// knowing what it says.
+func (w *Internet) HeardOf(t time.Time, proto string, port uint16, to netip.AddrPort) bool {
+	return slices.ContainsFunc(w.Since(t), func(e internet.Event) bool {
+		return e.Kind == internet.Payload && e.Proto == proto && e.Remote.Port() == port && e.Local == to
+	})
+}
+
 // Since returns what was seen from that time on.
 func (w *Internet) Since(t time.Time) []internet.Event {
 	w.mu.Lock()
@@ -155,6 +164,12 @@ func (w *Internet) PayloadAt(t time.Time, addrs ...netip.Addr) (n int) {
 // empty list removes an owner.
 func (w *Internet) SetRecords(ctx context.Context, records map[string][]string) error {
 	return w.Call(ctx, "records", records, nil)
+}
+
+// SetUnasked makes answers about the owners given carry records nobody asked for,
+// each a line of a zone file; an empty list ends that.
+func (w *Internet) SetUnasked(ctx context.Context, unasked map[string][]string) error {
+	return w.Call(ctx, "unasked", unasked, nil)
 }
 
 // SetSites makes hosts serve a directory of this machine, or pass requests on to

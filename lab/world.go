@@ -56,7 +56,26 @@ func (b *planner) world() {
 		}
 	}
 	b.resolvers()
+	b.traps()
 	b.ports()
+}
+
+// traps are addresses that names must not lead to. In this internet a server
+// stands at each, or nothing would be lost by going there.
+func (b *planner) traps() {
+	b.Metadata, b.Wire = netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("168.63.129.16")
+	b.Elsewhere = b.free("10.9.9.9", "172.29.9.9", "192.168.9.9")
+	for _, p := range b.c.Network.Services {
+		if p.Addr().Is4() {
+			b.Service = nth(p, 77)
+			b.server(b.Service)
+			break
+		}
+	}
+	for _, a := range []netip.Addr{b.Metadata, b.Wire, b.Elsewhere, greeter} {
+		b.server(a)
+	}
+	b.Greeter, b.World.Greeters = greeter, []netip.Addr{greeter}
 }
 
 func (b *planner) resolvers() {
@@ -79,6 +98,8 @@ func (b *planner) resolvers() {
 		add(netip.MustParseAddrPort("168.63.129.16:53"))
 	}
 	b.Resolver = b.World.Resolvers[0]
+	// Azure's own answers in every virtual network, whoever else does.
+	add(netip.MustParseAddrPort("168.63.129.16:53"))
 	for _, a := range b.Attackers {
 		add(netip.AddrPortFrom(a, 53))
 	}

@@ -10,6 +10,7 @@ package acceptance
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,6 +28,9 @@ import (
 	"github.com/sallyport/sallyport/lab"
 	"github.com/sallyport/sallyport/program"
 )
+
+// slow makes the tests try everything on every example; make accept does.
+var slow = flag.Bool("slow", false, "try every way out on every example")
 
 // binEnv tells the process inside the namespaces where the built command is.
 const binEnv = "SALLYPORT_TEST_BINARY"

@@ -5,8 +5,11 @@ package client
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/net/icmp"
@@ -23,6 +26,8 @@ type Raw struct {
 	Delay  time.Duration  `json:"delay,omitempty"`  // between chunks; 2 ms when 0
 	Listen time.Duration  `json:"listen,omitempty"` // for answers after the last chunk; 500 ms when 0
 	First  bool           `json:"first,omitempty"`  // waits for the server to speak before the first chunk, within Listen
+	Lost   []int          `json:"lost,omitempty"`   // of the chunks, those whose first copy no router forwards, so that they arrive behind later ones
+	Decoys []Decoy        `json:"decoys,omitempty"` // sent before the first chunk, over TCP and IPv4
 }
 
 // Heard is what came back.
@@ -55,14 +60,22 @@ func Say(ctx context.Context, r Raw) (h Heard) {
 	if r.UDP {
 		kind = UDP
 	}
+	ears := listener(-1)
+	if len(r.Decoys) > 0 {
+		var err error
+		if ears, err = hearSegments(); err != nil {
+			return fail(err)
+		}
+		defer ears.close()
+	}
 	short, stop := context.WithTimeout(ctx, 2*time.Second)
 	defer stop()
-	c, err := dial(short, Target{Kind: kind, Source: r.Source}, r.To)
-	if err != nil {
+	c, from, err := dial(short, Target{Kind: kind, Source: r.Source}, r.To)
+	if h.Local = from; err != nil {
 		return fail(err)
 	}
 	defer func() { _ = c.Close() }()
-	h.Connected, h.Local = true, local(c)
+	h.Connected = true
 	buf := make([]byte, 64<<10)
 	if r.First {
 		_ = c.SetReadDeadline(time.Now().Add(r.Listen))
@@ -72,11 +85,16 @@ func Say(ctx context.Context, r Raw) (h Heard) {
 			return fail(err)
 		}
 	}
+	if len(r.Decoys) > 0 {
+		if err := r.deceive(ctx, ears, h.Local); err != nil {
+			return fail(err)
+		}
+	}
 	for i, b := range r.Chunks {
 		if i > 0 {
 			time.Sleep(r.Delay)
 		}
-		n, err := c.Write(b)
+		n, err := r.write(c, i, b)
 		h.Sent += n
 		if err != nil {
 			return fail(err)
@@ -94,6 +112,44 @@ func Say(ctx context.Context, r Raw) (h Heard) {
 		}
 	}
 	return h
+}
+
+// write sends chunk i. A lost one leaves with a hop limit of 1: the next router
+// drops it, and the kernel sends it again with what the socket says by then.
+func (r Raw) write(c net.Conn, i int, b []byte) (n int, err error) {
+	if !slices.Contains(r.Lost, i) {
+		return c.Write(b)
+	}
+	hops := func(limit int) error {
+		if r.To.Addr().Is6() {
+			return ipv6.NewConn(c).SetHopLimit(limit)
+		}
+		return ipv4.NewConn(c).SetTTL(limit)
+	}
+	if err := hops(1); err != nil {
+		return 0, err
+	}
+	n, err = c.Write(b)
+	return n, errors.Join(err, hops(64))
+}
+
+// deceive sends the decoys.
+func (r Raw) deceive(ctx context.Context, ears listener, local netip.AddrPort) error {
+	o, err := ears.opening(local, r.To)
+	if err != nil {
+		return err
+	}
+	for _, d := range r.Decoys {
+		s, err := d.segment(o, local, r.To)
+		if err != nil {
+			return err
+		}
+		if h := Forge(ctx, s); h.Error != "" {
+			return errors.New(h.Error)
+		}
+		time.Sleep(r.Delay)
+	}
+	return nil
 }
 
 func isTimeout(err error) bool {
@@ -150,6 +206,8 @@ func (h Heard) Outcome() string {
 	switch {
 	case h.Error == "" && len(h.Data) > 0:
 		return "answered"
+	case h.Error == io.EOF.Error() && len(h.Data) > 0:
+		return "answered and closed"
 	case h.Error == "":
 		return "silence"
 	case !h.Connected && h.Refused:

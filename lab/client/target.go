@@ -15,9 +15,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/lab/agent"
 )
@@ -89,13 +92,14 @@ func NewNonce() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Ops returns the operations reach, say, lookup and ping.
+// Ops returns the operations reach, say, ask, ping and forge.
 func Ops() agent.Ops {
 	return agent.Ops{
 		"reach": agent.Op(func(ctx context.Context, t Target) (Result, error) { return Reach(ctx, t), nil }),
 		"say":   agent.Op(func(ctx context.Context, r Raw) (Heard, error) { return Say(ctx, r), nil }),
 		"ask":   agent.Op(func(ctx context.Context, q Question) (Answer, error) { return Ask(ctx, q), nil }),
 		"ping":  agent.Op(func(ctx context.Context, p Ping) (Heard, error) { return SendPing(ctx, p), nil }),
+		"forge": agent.Op(func(ctx context.Context, s Segment) (Heard, error) { return Forge(ctx, s), nil }),
 	}
 }
 
@@ -155,8 +159,8 @@ func reach(ctx context.Context, t Target, r *Result) error {
 		to = a.Addrs[0]
 	}
 	r.Remote = netip.AddrPortFrom(to, t.Port)
-	c, err := dial(ctx, t, r.Remote)
-	if err != nil {
+	c, from, err := dial(ctx, t, r.Remote)
+	if r.Local = from; err != nil {
 		return in(Connecting, err)
 	}
 	defer func() { _ = c.Close() }()
@@ -164,7 +168,6 @@ func reach(ctx context.Context, t Target, r *Result) error {
 	_ = c.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
 	defer stop()
-	r.Local = local(c)
 	switch t.Kind {
 	case HTTPS, HTTP:
 		return web(ctx, c, t, r)
@@ -184,26 +187,47 @@ func family(source netip.Addr) string {
 	return "A"
 }
 
-func dial(ctx context.Context, t Target, to netip.AddrPort) (net.Conn, error) {
+// dial connects. The node's end is told also when nobody answers, since what
+// refuses a flow names it.
+func dial(ctx context.Context, t Target, to netip.AddrPort) (c net.Conn, from netip.AddrPort, err error) {
 	network, d := "tcp", net.Dialer{}
 	if t.Kind == NTP || t.Kind == UDP {
 		network = "udp"
 	}
 	if t.Source.IsValid() {
-		at := netip.AddrPortFrom(t.Source, 0)
-		d.LocalAddr = net.TCPAddrFromAddrPort(at)
-		if network == "udp" {
-			d.LocalAddr = net.UDPAddrFromAddrPort(at)
+		d.Control = func(_, _ string, raw syscall.RawConn) error {
+			var bound error
+			err := raw.Control(func(fd uintptr) { from, bound = bind(int(fd), t.Source) })
+			return errors.Join(err, bound)
 		}
 	}
-	c, err := d.DialContext(ctx, network, to.String())
-	if err != nil {
-		return nil, err
+	if c, err = d.DialContext(ctx, network, to.String()); err != nil {
+		return nil, from, err
 	}
+	from = local(c)
 	if len(t.Split) > 0 {
 		c = &splitConn{Conn: c, sizes: t.Split, delay: t.Delay}
 	}
-	return c, nil
+	return c, from, nil
+}
+
+// bind gives a socket that address and a port of the kernel's choice.
+func bind(fd int, source netip.Addr) (netip.AddrPort, error) {
+	var at unix.Sockaddr = &unix.SockaddrInet6{Addr: source.As16()}
+	if source.Is4() {
+		at = &unix.SockaddrInet4{Addr: source.As4()}
+	}
+	if err := unix.Bind(fd, at); err != nil {
+		return netip.AddrPort{}, os.NewSyscallError("bind", err)
+	}
+	at, err := unix.Getsockname(fd)
+	switch at := at.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(source, uint16(at.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(source, uint16(at.Port)), nil
+	}
+	return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
 }
 
 func local(c net.Conn) netip.AddrPort {

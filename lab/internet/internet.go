@@ -15,8 +15,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"github.com/sallyport/sallyport/lab/agent"
 )
@@ -29,6 +32,7 @@ type Config struct {
 	Resolvers     []netip.AddrPort    // where names are answered, over UDP and TCP
 	TCP           []Port
 	UDP           []netip.AddrPort
+	Greeters      []netip.Addr      // servers that speak first on every TCP port
 	Sites         map[string]string // host -> directory whose files it serves, or http:// address it passes requests to
 	Watch         string            // interface on which the witness looks; "" for none
 }
@@ -66,6 +70,7 @@ type World struct {
 	mu      sync.Mutex
 	cfg     Config
 	records map[string][]record
+	unasked map[string][]dns.RR
 	closers []func()
 	certs   *authority
 	web     *handOver
@@ -76,11 +81,12 @@ func New(emit func(Event)) *World {
 	return &World{emit: func(e Event) { e.Time = time.Now().UTC(); emit(e) }}
 }
 
-// Ops returns the operations serve, records and sites.
+// Ops returns the operations serve, records, unasked and sites.
 func (w *World) Ops() agent.Ops {
 	return agent.Ops{
 		"serve":   agent.Op(w.Serve),
 		"records": agent.Op(w.SetRecords),
+		"unasked": agent.Op(w.setUnasked),
 		"sites":   agent.Op(w.setSites),
 	}
 }
@@ -143,7 +149,7 @@ func (w *World) listen(p Port) error {
 			if err != nil {
 				return
 			}
-			go w.converse(c, p.SpeaksFirst)
+			go w.converse(c, p.SpeaksFirst || slices.Contains(w.cfg.Greeters, addrPort(c.LocalAddr()).Addr()))
 		}
 	}()
 	return nil

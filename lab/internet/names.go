@@ -50,6 +50,31 @@ func (w *World) SetRecords(_ context.Context, records map[string][]string) (stru
 	return struct{}{}, nil
 }
 
+// setUnasked makes answers about the owners given carry more records than asked
+// for, each a whole line of a zone file, as a name server in bad hands would add
+// them; an empty list ends that.
+func (w *World) setUnasked(_ context.Context, unasked map[string][]string) (struct{}, error) {
+	next := make(map[string][]dns.RR)
+	for owner, lines := range unasked {
+		for _, line := range lines {
+			rr, err := dns.NewRR(line)
+			if err != nil {
+				return struct{}{}, fmt.Errorf("record %q beside %s: %w", line, owner, err)
+			}
+			next[key(owner)] = append(next[key(owner)], rr)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unasked == nil {
+		w.unasked = make(map[string][]dns.RR)
+	}
+	for owner := range unasked {
+		w.unasked[key(owner)] = next[key(owner)]
+	}
+	return struct{}{}, nil
+}
+
 func key(owner string) string { return strings.ToLower(strings.TrimSuffix(owner, ".")) }
 
 // serveNames answers questions at one address.
@@ -126,6 +151,10 @@ func (w *World) reply(q *dns.Msg) *dns.Msg {
 		}
 		owner = alias
 	}
+	w.mu.Lock()
+	more := w.unasked[key(q.Question[0].Name)]
+	w.mu.Unlock()
+	m.Answer, m.Extra = append(m.Answer, more...), append(more[:len(more):len(more)], m.Extra...)
 	if len(m.Answer) == 0 {
 		m.Ns = append(m.Ns, &dns.SOA{
 			Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: w.cfg.TTL},

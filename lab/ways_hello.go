@@ -1,0 +1,183 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/lab/client"
+)
+
+// Ways out by what a ClientHello says, and by how it is cut up.
+
+var allowedNameElsewhere = []Try{{
+	Want: []flow.Reason{flow.UnboundAddress},
+	Do: func(ctx context.Context, e *Env) (bool, string, error) {
+		name, err := e.Allowed()
+		if err != nil {
+			return false, "", err
+		}
+		hello, err := e.Hello(client.TLS{}, name)
+		if err != nil {
+			return false, "", err
+		}
+		return e.SayHello(ctx, e.attacker(443), hello)
+	},
+}}
+
+var otherNameOnSharedAddress = []Try{
+	saidThere("", []flow.Reason{flow.NameNotAllowed}, refusedHello),
+}
+
+var noServerName = []Try{
+	saidThere("no extension", []flow.Reason{flow.NoName}, func(e *Env, _ string) ([]byte, error) {
+		return e.Hello(client.TLS{NoName: true}, "")
+	}),
+	saidThere("empty list", []flow.Reason{flow.NoName, flow.MalformedHello}, withExtension(client.ExtServerName, []byte{0, 0})),
+	saidThere("empty name", []flow.Reason{flow.NoName, flow.MalformedHello}, withExtension(client.ExtServerName, client.ServerNameData(nil))),
+	saidThere("an address", []flow.Reason{flow.AddressAsName}, func(e *Env, name string) ([]byte, error) {
+		return withExtension(client.ExtServerName, client.ServerNameData([]byte(e.Lab.Plan.Attacker.String())))(e, name)
+	}),
+}
+
+// outerECH is an encrypted_client_hello as a client sends it (RFC 9849 section
+// 5): HKDF-SHA256, AES-128-GCM, config 7, a key of 32 bytes, 64 bytes of
+// payload.
+var outerECH = slices.Concat([]byte{0, 0, 1, 0, 1, 7, 0, 32}, bytes.Repeat([]byte{9}, 32), []byte{0, 64}, bytes.Repeat([]byte{5}, 64))
+
+var encryptedHello = []Try{
+	saidThere("", []flow.Reason{flow.EncryptedHello}, withExtension(client.ExtEncryptedHello, outerECH)),
+}
+
+// oddNames are read as an allowed name by one who is careless and as another by
+// the next.
+var oddNames = []Try{
+	saidThere("NUL behind the name", []flow.Reason{flow.InvalidName}, named(func(allowed string) string {
+		return allowed + "\x00." + AttackerZone
+	})),
+	saidThere("percent NUL", []flow.Reason{flow.InvalidName}, named(func(allowed string) string { return allowed + "%00." + AttackerZone })),
+	saidThere("Cyrillic letter", []flow.Reason{flow.InvalidName}, named(func(allowed string) string {
+		return strings.Replace(allowed, "o", "о", 1)
+	})),
+	saidThere("brackets", []flow.Reason{flow.AddressAsName, flow.InvalidName}, named(func(allowed string) string { return "[" + allowed + "]" })),
+	saidThere("underscore", []flow.Reason{flow.InvalidName}, named(func(string) string { return "a_b." + AttackerZone })),
+	saidThere("254 characters", []flow.Reason{flow.InvalidName}, named(func(string) string {
+		return strings.Repeat("a23456789.", 23) + "abcdefg." + AttackerZone
+	})),
+	saidThere("upper case and a dot", []flow.Reason{flow.NameNotAllowed}, named(func(string) string { return strings.ToUpper(FrontedName) + "." })),
+}
+
+// saidThere is the try of saying, at an allowed name's shared address, the hello
+// that make makes. make is told the allowed name.
+func saidThere(what string, want []flow.Reason, make func(e *Env, allowed string) ([]byte, error)) Try {
+	return Try{What: what, Want: want, Do: func(ctx context.Context, e *Env) (bool, string, error) {
+		allowed, at, err := e.Shared(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		hello, err := make(e, allowed)
+		if err != nil {
+			return false, "", err
+		}
+		return e.SayHello(ctx, at, hello)
+	}}
+}
+
+// refusedHello is short enough to travel in one segment: one that does not offer
+// a key of 1 KiB.
+func refusedHello(e *Env, _ string) ([]byte, error) {
+	return e.Hello(client.TLS{Classical: true}, FrontedName)
+}
+
+// withExtension makes the hello for an allowed name, with one extension replaced.
+func withExtension(typ uint16, data []byte) func(e *Env, allowed string) ([]byte, error) {
+	return func(e *Env, allowed string) ([]byte, error) {
+		hello, err := e.Hello(client.TLS{}, allowed)
+		if err != nil {
+			return nil, err
+		}
+		return client.WithExtension(hello, typ, data)
+	}
+}
+
+func named(name func(allowed string) string) func(e *Env, allowed string) ([]byte, error) {
+	return func(e *Env, allowed string) ([]byte, error) {
+		return withExtension(client.ExtServerName, client.ServerNameData([]byte(name(allowed))))(e, allowed)
+	}
+}
+
+// held is how long a client listens that waits for the gateway to give up on its
+// hello: its 3 s, and what a busy machine adds.
+const held = 6 * time.Second
+
+// A kernel sends ten segments before the first is acknowledged (RFC 6928), and
+// nobody acknowledges what is held, so no hello in more of them is ever whole.
+var helloInSegments = []Try{
+	inChunks("8 of one byte, then the rest", client.Raw{}, []flow.Reason{flow.NameNotAllowed}, func(hello []byte) [][]byte {
+		return append(bytewise(hello[:8]), hello[8:])
+	}),
+	// Behind 200 ms a client sends the first segment again and nothing new.
+	inChunks("10, one every 10 ms", client.Raw{Delay: 10 * time.Millisecond}, []flow.Reason{flow.NameNotAllowed}, func(hello []byte) [][]byte {
+		return slices.Collect(slices.Chunk(hello, len(hello)/9))
+	}),
+	inChunks("the first behind the others", client.Raw{Lost: []int{0}, Listen: held}, []flow.Reason{flow.NameNotAllowed}, func(hello []byte) [][]byte {
+		return slices.Collect(slices.Chunk(hello, len(hello)/3+1))
+	}),
+	inChunks("all of one byte", client.Raw{Listen: held}, []flow.Reason{flow.HelloTimeout, flow.HelloTooLong}, bytewise),
+	inChunks("the last never sent", client.Raw{Listen: held}, []flow.Reason{flow.HelloTimeout}, func(hello []byte) [][]byte {
+		return slices.Collect(slices.Chunk(hello[:len(hello)-1], len(hello)/4))
+	}),
+}
+
+// inSegments makes a lawful client send its hello in as many.
+func inSegments(t *client.Target) { t.Split, t.TLS.Classical = []int{1, 1, 1, 1, 1, 1, 40, 40}, true }
+
+func bytewise(b []byte) [][]byte { return slices.Collect(slices.Chunk(b, 1)) }
+
+// inChunks is the try of a refused hello cut into pieces.
+func inChunks(what string, r client.Raw, want []flow.Reason, cut func(hello []byte) [][]byte) Try {
+	return Try{What: what, Want: want, Do: func(ctx context.Context, e *Env) (bool, string, error) {
+		_, at, err := e.Shared(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		hello, err := refusedHello(e, "")
+		if err != nil {
+			return false, "", err
+		}
+		r := r
+		r.To, r.Chunks = at, cut(hello)
+		return e.Say(ctx, r)
+	}}
+}
+
+var helloInRecords = []Try{
+	inRecords("3 records", []flow.Reason{flow.NameNotAllowed}, 2, 50),
+	inRecords("15 records, most of one byte", []flow.Reason{flow.NameNotAllowed}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14),
+	inRecords("20 records", []flow.Reason{flow.HelloTooLong}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19),
+	inRecords("an empty record first", []flow.Reason{flow.MalformedHello}, 0),
+	inRecords("an empty record between", []flow.Reason{flow.MalformedHello}, 60, 60),
+}
+
+// inRecords is the try of a refused hello spread over records that end there.
+func inRecords(what string, want []flow.Reason, ends ...int) Try {
+	return saidThere(what, want, func(e *Env, _ string) ([]byte, error) {
+		hello, err := refusedHello(e, "")
+		if err != nil {
+			return nil, err
+		}
+		// A nonce with a record's header inside would not be found.
+		at := bytes.Index(hello, []byte(e.Nonce)) - 5
+		if slices.ContainsFunc(ends, func(end int) bool { return end > at && end < at+len(e.Nonce) }) {
+			return nil, errors.New("a record would end within the nonce")
+		}
+		return client.InRecords(hello, ends...), nil
+	})
+}
