@@ -77,7 +77,7 @@ func TestAKeptLabRunsUntilItIsStopped(t *testing.T) {
 	defer stop()
 	out := &lines{want: "Records: ", came: make(chan struct{})}
 	opt := runOptions(t, "../examples/azure.yaml")
-	opt.Out, opt.Keep = out, true
+	opt.Out, opt.Keep, opt.Ways = out, true, lab.Ways[:1]
 	ended := make(chan error, 1)
 	go func() {
 		_, err := lab.Run(ctx, opt)
@@ -118,7 +118,7 @@ func TestAMissingRuleFailsItsRowsAndNoOthers(t *testing.T) {
 	}
 	opt := runOptions(t, file)
 	opt.Cluster, opt.Program = compiled(t, string(text)+fmt.Sprintf(owner, "missing.example.net"))
-	opt.Out = io.Discard
+	opt.Out, opt.Ways = io.Discard, lab.Ways[:1]
 	s, err := lab.Run(t.Context(), opt)
 	if err != nil {
 		t.Fatal(err)
