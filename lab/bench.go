@@ -105,7 +105,7 @@ func Bench(ctx context.Context, opt BenchOptions) (BenchResult, error) {
 		figure  func(load.Result) float64
 		atLeast float64
 	}{
-		{"bulk, 1 connection", load.Load{Kind: load.Bulk, Clients: 1, Duration: 500 * time.Millisecond}, benchBulk,
+		{"bulk, 1 connection", load.Load{Kind: load.Bulk, Clients: 1, Duration: time.Second}, benchBulk,
 			func(r load.Result) float64 { return float64(r.Bytes) / r.Elapsed.Seconds() }, 0.9},
 		{"bulk, 8 connections", load.Load{Kind: load.Bulk, Clients: 8, Duration: 500 * time.Millisecond}, benchBulk,
 			func(r load.Result) float64 { return float64(r.Bytes) / r.Elapsed.Seconds() }, 0.9},

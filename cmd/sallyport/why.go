@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -37,7 +38,12 @@ Exit codes: 0 all allowed, 1 one denied, 3 one cannot be decided yet, 2 bad inpu
 		Example: `  sallyport why mcr.microsoft.com
   sallyport why udp/1.2.3.4:123
   sallyport why --from 10.240.0.4 example.com`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("why needs a destination to ask about, such as: sallyport why mcr.microsoft.com")
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			_, p, err := load(c, file)
 			if err != nil {
@@ -107,6 +113,9 @@ func parseDestination(s string) (flow.Flow, error) {
 			return bad("%v", err)
 		}
 		rest, explicit = after, true
+	}
+	if apex, wild := strings.CutPrefix(rest, "*."); wild {
+		return bad("it is a pattern; ask for a name under it, such as a.%s", apex)
 	}
 	host, port, err := splitPort(rest)
 	if err != nil {
