@@ -239,6 +239,12 @@ func (b *table) input() {
 // Traffic between other interfaces of this host is none of our business.
 func (b *table) filter() {
 	b.rule("filter", ctMark(b.cfg.Marks.Released()), accept())
+	// Traffic among the cluster's own addresses is never filtered at this level:
+	// AKS does not support it, and it leaves nothing.
+	for _, f := range []family{ipv4, ipv6} {
+		b.rule("filter", inFrom(b.cfg.Inside), outTo(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], false),
+			f.destination(b.sets["sources"+f.name], false), accept())
+	}
 	b.rule("filter", inFrom(b.cfg.Inside), goTo("from_cluster"))
 	b.rule("filter", outTo(b.cfg.Inside), goTo("to_cluster"))
 }
