@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -35,20 +36,26 @@ func inspect(inside, outside string) (hostFacts, error) {
 	if inside == outside {
 		return h, fmt.Errorf("inside and outside are both %q: a gateway needs two interfaces", inside)
 	}
-	names := map[string]bool{}
 	links, err := net.Interfaces()
 	if err != nil {
 		return h, fmt.Errorf("list interfaces: %w", err)
 	}
 	var known []string
 	for _, l := range links {
-		names[l.Name] = true
 		known = append(known, l.Name)
 	}
-	for flag, name := range map[string]string{"--inside": inside, "--outside": outside} {
-		if !names[name] {
-			return h, fmt.Errorf("%s: there is no interface %q; this host has %s", flag, name, strings.Join(known, ", "))
+	var errs []error
+	for _, given := range []struct{ flag, name string }{{"--inside", inside}, {"--outside", outside}} {
+		i := slices.Index(known, given.name)
+		switch {
+		case i < 0:
+			errs = append(errs, fmt.Errorf("%s: there is no interface %q; this host has %s", given.flag, given.name, strings.Join(known, ", ")))
+		case links[i].Flags&net.FlagLoopback != 0:
+			errs = append(errs, fmt.Errorf("%s: %s is the loopback interface, and no cluster is behind it", given.flag, given.name))
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return h, err
 	}
 	for _, l := range links {
 		addrs, err := l.Addrs()

@@ -54,6 +54,9 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 			if opt.Inside == "" || opt.Outside == "" {
 				return errors.New("gateway needs --inside and --outside, the interfaces towards the cluster and away from it")
 			}
+			if err := sensible(opt); err != nil {
+				return err
+			}
 			m, err := strconv.ParseUint(mask, 0, 32)
 			if err != nil {
 				return fmt.Errorf("--mark-mask %q is not a number such as %#x", mask, uint32(kernelpath.DefaultMask))
@@ -103,6 +106,24 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
+
+// sensible refuses numbers that a gateway cannot work with.
+func sensible(opt gateway.Options) error {
+	var errs []error
+	if opt.Grace <= 0 || opt.Grace > maxGrace {
+		errs = append(errs, fmt.Errorf("--grace %s is not between 0 and %s", opt.Grace, maxGrace))
+	}
+	if opt.Queues < 0 || opt.Queues > 64 || int(opt.FirstQueue)+opt.Queues > 1<<16 {
+		errs = append(errs, fmt.Errorf("--queues %d from --queue %d on do not fit: at most 64, below 65536", opt.Queues, opt.FirstQueue))
+	}
+	if opt.ProxyPort == 0 || opt.LogGroup == 0 || opt.FirstQueue == 0 {
+		errs = append(errs, errors.New("--proxy-port, --log-group and --queue must not be 0"))
+	}
+	return errors.Join(errs...)
+}
+
+// maxGrace bounds how long a name may stay bound to an address it has left.
+const maxGrace = 7 * 24 * time.Hour
 
 func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
