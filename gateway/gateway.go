@@ -192,7 +192,7 @@ func (g *Gateway) report(features []kernelpath.Feature) error {
 	return errors.Join(missing...)
 }
 
-// start changes the host: first what is outside nftables, then the table. On an
+// start changes the host: first the table, then what is outside nftables. On an
 // error it puts back what it changed, unless an earlier run's table is still in
 // force: then closed stays closed.
 func (g *Gateway) start(state *state) error {
@@ -209,19 +209,23 @@ func (g *Gateway) start(state *state) error {
 	if unreadable > 0 {
 		g.log.Warn("bindings left out, their lines cannot be read", "lines", unreadable)
 	}
-	host, notes, err := kernelpath.Prepare(state.path("host.json"), g.opt.Inside, g.opt.Outside, g.marks)
-	if err != nil {
+	g.bindAPIServer()
+	// The table first: a host that forwards without it would let everything pass.
+	undo := func(err error) error {
+		if !wasPresent {
+			err = errors.Join(err, kernelpath.Remove())
+		}
 		return errors.Join(err, journal.Close())
+	}
+	if err := g.apply(); err != nil {
+		return undo(err)
+	}
+	_, notes, err := kernelpath.Prepare(state.path("host.json"), g.opt.Inside, g.opt.Outside, g.marks)
+	if err != nil {
+		return undo(err)
 	}
 	for _, n := range notes {
 		g.log.Warn("host setting not made", "note", n)
-	}
-	g.bindAPIServer()
-	if err := g.apply(); err != nil {
-		if !wasPresent {
-			err = errors.Join(err, host.Restore())
-		}
-		return errors.Join(err, journal.Close())
 	}
 	g.log.Info("rules in force", "rules", len(g.opt.Program.Rules), "bindings", g.names.Len(),
 		"edition", g.opt.Program.Edition.ID)
@@ -455,12 +459,12 @@ func Off(ctx context.Context, stateDir string, log *slog.Logger) error {
 	if _, err := kernelpath.Probe(); err != nil {
 		return err
 	}
-	errs := []error{kernelpath.Remove()}
+	// The table last: a host that forwards without it would let everything pass.
 	host, err := kernelpath.Saved(filepath.Join(stateDir, "host.json"))
 	if err == nil && host != nil {
 		err = host.Restore()
 	}
-	errs = append(errs, err)
+	errs := []error{err, kernelpath.Remove()}
 	for _, name := range stateFiles {
 		if err := os.Remove(filepath.Join(stateDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

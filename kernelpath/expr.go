@@ -159,6 +159,7 @@ const (
 	flagSYN = 0x02
 	flagRST = 0x04
 	flagACK = 0x10
+	flagURG = 0x20
 )
 
 // icmp type TYPE, of either family

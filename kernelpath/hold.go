@@ -218,7 +218,11 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	held.segments++
 	held.ids = append(held.ids, id)
 	held.marks = append(held.marks, mark)
-	if reason := held.insert(p.seq, p.payload); reason != flow.NotDecided {
+	reason := held.insert(p.seq, p.payload)
+	if p.flags&flagURG != 0 {
+		reason = flow.MalformedHello // the server reads the stream without the urgent byte
+	}
+	if reason != flow.NotDecided {
 		h.deny(key, held, p, flow.Decision{Reason: reason}, nil)
 		return
 	}
@@ -292,7 +296,15 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	held := h.flows[key]
 	switch {
 	case p.flags&(flagSYN|flagACK|flagRST) == flagSYN|flagACK:
-		if len(h.begun) < maxBegun {
+		b, known := h.begun[key]
+		if held != nil && (!known || b.seq != p.ack) {
+			// Another connection on the same ports: nothing of the last one holds.
+			for _, id := range held.ids {
+				h.drop(id)
+			}
+			h.give(key, held)
+		}
+		if known || len(h.begun) < maxBegun {
 			h.begun[key] = begin{p.ack, h.now.Add(begunTime)}
 		}
 		h.pass(id, mark, 0)

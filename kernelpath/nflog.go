@@ -130,6 +130,9 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 		return flow.Decision{Reason: flow.TransportDenied}, ""
 	case logState:
 		return flow.Decision{Reason: flow.OutOfState}, ""
+	case logUrgent:
+		f.App = flow.TLS
+		return flow.Decision{Reason: flow.MalformedHello}, "urgent data before the name is proved"
 	case logEarly:
 		return flow.Decision{Reason: flow.OutOfState}, "a SYN with payload, before there is a connection"
 	}

@@ -60,8 +60,8 @@ func (e Element) key() []byte {
 const chunk = 500
 
 // addSets adds the sets that rules look into: fixed ones with their elements,
-// and the learned ones with what is bound now.
-func (b *table) addSets(rules []program.Rule, bindings []Element, have map[setElement]bool) error {
+// and the learned ones, empty.
+func (b *table) addSets(rules []program.Rule) error {
 	private := netset.Private()
 	for _, f := range []family{ipv4, ipv6} {
 		if err := b.addressSet("sources"+f.name, f, b.cfg.Sources); err != nil {
@@ -85,22 +85,6 @@ func (b *table) addSets(rules []program.Rule, bindings []Element, have map[setEl
 			if err := b.conn.AddSet(set, nil); err != nil {
 				return fmt.Errorf("add set %s: %w", set.Name, err)
 			}
-		}
-	}
-	grouped := make(map[string][]nftables.SetElement)
-	for _, e := range bindings {
-		if le := e.learned(); !have[le] {
-			have[le] = true
-			grouped[le.set] = append(grouped[le.set], nftables.SetElement{Key: e.key()})
-		}
-	}
-	for name, elements := range grouped {
-		for len(elements) > 0 {
-			n := min(chunk, len(elements))
-			if err := b.conn.SetAddElements(b.sets[name], elements[:n]); err != nil {
-				return fmt.Errorf("fill set %s: %w", name, err)
-			}
-			elements = elements[n:]
 		}
 	}
 	return nil
@@ -206,8 +190,7 @@ func (x box) minus(y box) []box {
 	return out
 }
 
-// Learn puts elements into the learned sets in one transaction and returns when
-// the kernel has them. Elements that are there already cost nothing.
+// Learn puts elements into the learned sets and returns when the kernel has them. Elements that are there already cost nothing.
 func (p *Path) Learn(elements []Element) error {
 	return p.change(elements, false)
 }
@@ -218,6 +201,18 @@ func (p *Path) Forget(elements []Element) error {
 }
 
 func (p *Path) change(elements []Element, remove bool) error {
+	for len(elements) > 0 {
+		n := min(chunk, len(elements))
+		if err := p.changeSome(elements[:n], remove); err != nil {
+			return err
+		}
+		elements = elements[n:]
+	}
+	return nil
+}
+
+// changeSome changes at most chunk elements, in one transaction.
+func (p *Path) changeSome(elements []Element, remove bool) error {
 	grouped := make(map[string][]nftables.SetElement)
 	var changed []setElement
 	for _, e := range elements {

@@ -58,6 +58,7 @@ const (
 	logUnbound = "sallyport:unbound"
 	logState   = "sallyport:state"
 	logEarly   = "sallyport:early"
+	logUrgent  = "sallyport:urgent"
 	logProto   = "sallyport:transport"
 )
 
@@ -97,9 +98,11 @@ func New(cfg Config) *Path {
 	return &Path{cfg: cfg, have: make(map[setElement]bool)}
 }
 
-// Apply replaces the whole table in one transaction: the rules about addresses
-// from rules, which are all taken as live, and the learned elements of bindings.
-// On an error the old table stays as it was.
+// Apply replaces the whole table in one transaction, with the rules about
+// addresses from rules, which are all taken as live; on an error of it the old
+// table stays as it was. The learned elements of bindings follow in transactions
+// of their own, since one is no larger than a socket's buffer: until they are
+// there, new flows to them are refused.
 func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
 	conn, err := nftables.New()
 	if err != nil {
@@ -110,16 +113,15 @@ func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
 	conn.AddTable(b.t) // so that deleting it cannot fail
 	conn.DelTable(b.t)
 	conn.AddTable(b.t)
-	have := make(map[setElement]bool)
-	if err := b.addSets(rules, bindings, have); err != nil {
+	if err := b.addSets(rules); err != nil {
 		return err
 	}
 	b.addChains()
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("load nftables table inet %s: %w", TableName, err)
 	}
-	p.sets, p.have = b.sets, have
-	return nil
+	p.sets, p.have = b.sets, make(map[setElement]bool)
+	return p.Learn(bindings)
 }
 
 // Remove deletes the table; that it is not there is no error.
@@ -216,6 +218,10 @@ func (b *table) steer() {
 	for _, name := range []string{b.cfg.Inside, b.cfg.Outside} {
 		b.rule("steer", inFrom(name), packetMark(m.Mask()), setPacketMark(m.Mask(), 0))
 	}
+	// A SYN may open a new connection in an entry of conntrack that is about to
+	// end, and that must not inherit what the last one has proved.
+	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
+		ctMark(m.Released()|m.Pending()), setCtMark(m.Mask(), 0))
 	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
 	for _, f := range []family{ipv4, ipv6} {
 		b.rule("steer", inFrom(b.cfg.Inside), f.match(), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
@@ -274,6 +280,9 @@ func (b *table) fromCluster() {
 
 	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
 	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), count(counterInvalid), drop())
+	// A server reads a stream without its urgent byte, and so another hello than
+	// the one that would be judged.
+	b.refused("hello", logUrgent, tcpFlags(flagURG, flagURG))
 	b.rule("hello", hasPayload(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
 	b.rule("hello", accept())
 

@@ -184,3 +184,23 @@ func TestCloseRecordsCarryBytes(t *testing.T) {
 		t.Errorf("bindings are not kept: %v", err)
 	}
 }
+
+// TestAGatewayWithManyBindingsStartsAgain fills the file of bindings as a busy
+// week would.
+func TestAGatewayWithManyBindingsStartsAgain(t *testing.T) {
+	s := newSite(t, example(t, "azure.yaml"), nil)
+	var lines bytes.Buffer
+	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	for i := range 20_000 {
+		fmt.Fprintf(&lines, `{"name":"n%d.data.mcr.microsoft.com","addr":"20.%d.%d.%d","until":%q}`+"\n", i, 100+i>>16, i>>8&255, i&255, until)
+	}
+	write(t, filepath.Join(s.gateway.State, "bindings"), lines.Bytes())
+	begun := time.Now()
+	s.start()
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if _, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}); !got.OK {
+		t.Errorf("%+v", got)
+	}
+}
