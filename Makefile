@@ -14,7 +14,7 @@ help: ## what can be made
 build: ## build bin/sallyport
 	$(GO) build -trimpath -o $(BIN) ./cmd/sallyport
 
-run: build ## show the main job: a lab, a node that boots behind the gateway, and 15 ways out that fail
+run: build ## show the main job: a lab, a node that boots behind the gateway, and ways out that fail
 	$(BIN) lab
 
 test: ## everything CI runs: lint, unit tests, and real clients and kernel in the lab

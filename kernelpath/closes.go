@@ -5,12 +5,14 @@ package kernelpath
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/ti-mo/conntrack"
 	"github.com/ti-mo/netfilter"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
@@ -18,7 +20,24 @@ import (
 
 // WatchCloses reports the end of every released flow until ctx ends. Whether
 // bytes are counted is up to the sysctl nf_conntrack_acct.
+//
+// More ends at once than the socket holds end its listening, so it is opened
+// again: those are without a record, the next ones have theirs.
 func WatchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error {
+	for {
+		err := watchCloses(ctx, m, ended)
+		if !errors.Is(err, unix.ENOBUFS) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func watchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error {
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
 		return fmt.Errorf("open conntrack: %w", err)

@@ -187,7 +187,7 @@ func (b *table) addChains() {
 	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "from_cluster", "to_cluster"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -368,7 +368,9 @@ func (b *table) refuse() {
 // verdict acts on the marks that packets bring back from the queue.
 func (b *table) verdict() {
 	m := b.cfg.Marks
-	b.rule("verdict", packetMark(m.Denied()), goTo("reject"))
-	b.rule("verdict", packetMark(m.Released()), setCtMark(m.Mask(), m.Released()), accept())
-	b.rule("verdict", packetMark(m.Pending()), setCtMark(m.Mask(), m.Pending()), accept())
+	b.rule("verdict", inFrom(b.cfg.Inside), goTo("judged"))
+	b.rule("verdict", outTo(b.cfg.Inside), goTo("judged"))
+	b.rule("judged", packetMark(m.Denied()), goTo("reject"))
+	b.rule("judged", packetMark(m.Released()), setCtMark(m.Mask(), m.Released()), accept())
+	b.rule("judged", packetMark(m.Pending()), setCtMark(m.Mask(), m.Pending()), accept())
 }

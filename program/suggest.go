@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/netset"
 )
 
 // Change is the smallest change to the owner's rules that would turn a denial
@@ -38,7 +39,8 @@ func (c Change) YAML() string {
 
 // Suggest returns the smallest rule that would allow f, which d denied; ok is
 // false when no rule could: what is wrong is on the wire and not in the rules,
-// or the source is no part of the cluster that a gateway sees.
+// the source is no part of the cluster that a gateway sees, or the address is one
+// that nothing reaches through a gateway.
 func (p *Program) Suggest(f flow.Flow, d flow.Decision) (c Change, ok bool) {
 	switch d.Reason {
 	case flow.NameNotAllowed, flow.PortNotAllowed, flow.ProtocolMismatch, flow.SourceNotAllowed, flow.RuleExpired,
@@ -59,7 +61,7 @@ func (p *Program) Suggest(f flow.Flow, d flow.Decision) (c Change, ok bool) {
 		}
 		return c, true
 	}
-	if !f.Dst.IsValid() || f.Port == 0 {
+	if !f.Dst.IsValid() || f.Port == 0 || f.Dst.Zone() != "" || netset.Never().Contains(f.Dst) {
 		return Change{}, false
 	}
 	c.CIDR = fmt.Sprintf("%s/%d", f.Dst, f.Dst.BitLen())

@@ -54,7 +54,7 @@ Exit codes: 0 complete, 3 required values are missing, 2 bad input.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&from, "from-az", "", "file with what `az aks show -o json` prints, - for standard input")
+	f.StringVar(&from, "from-az", "", "`FILE` with what \"az aks show -o json\" prints, - for standard input")
 	f.StringVarP(&out, "file", "f", "cluster.yaml", "file to write, - for standard output")
 	f.BoolVar(&force, "force", false, "overwrite the file when it exists")
 	f.StringVar(&flags.Cloud, "cloud", "", "AzureCloud, AzureChinaCloud or AzureUSGovernment")
