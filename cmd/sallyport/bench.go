@@ -45,19 +45,11 @@ Exit codes: 0 every ratio is as asked for, 1 one is not, 3 inconclusive.`,
 			if err != nil {
 				return err
 			}
-			code := exitYes
+			answers := make(map[string]bool)
 			for _, row := range r.Rows {
-				switch {
-				case row.Answer == "no":
-					code = exitNo
-				case row.Answer == "inconclusive" && code == exitYes:
-					code = exitUndecided
-				}
+				answers[row.Answer] = true
 			}
-			if code != exitYes {
-				return exit{code: code}
-			}
-			return nil
+			return endWith(answers["no"], answers["inconclusive"])
 		},
 	}
 	formatFlag(c, &format, "table or json")

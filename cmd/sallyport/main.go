@@ -48,6 +48,18 @@ func (e exit) Error() string {
 
 func (e exit) Unwrap() error { return e.err }
 
+// endWith returns the end of a verb that asked several things: no outranks what
+// could not be decided.
+func endWith(no, undecided bool) error {
+	switch {
+	case no:
+		return exit{code: exitNo}
+	case undecided:
+		return exit{code: exitUndecided}
+	}
+	return nil
+}
+
 func main() {
 	if handled, code := lab.Main(os.Args); handled {
 		os.Exit(code)

@@ -250,19 +250,11 @@ func tell(c *cobra.Command, p *program.Program, answers []whyJSON, format string
 	if line := staleLine(p); line != "" {
 		fmt.Fprintln(c.ErrOrStderr(), line)
 	}
-	code := exitYes
+	verdicts := make(map[string]bool)
 	for _, a := range answers {
-		switch {
-		case a.Verdict == "deny":
-			code = exitNo
-		case a.Verdict == "pending" && code == exitYes:
-			code = exitUndecided
-		}
+		verdicts[a.Verdict] = true
 	}
-	if code != exitYes {
-		return exit{code: code}
-	}
-	return nil
+	return endWith(verdicts["deny"], verdicts["pending"])
 }
 
 // text writes an answer for people.
