@@ -32,6 +32,12 @@ const (
 	DevSpaces   = "dev-spaces"
 	AzurePolicy = "azure-policy"
 	Windows     = "windows"
+
+	WorkloadIdentity  = "workload-identity"
+	Defender          = "defender"
+	KeyVaultCSI       = "keyvault-csi"
+	CostAnalysis      = "cost-analysis"
+	ClusterExtensions = "cluster-extensions"
 )
 
 // Role says which part of the cluster's own control plane a destination is,
