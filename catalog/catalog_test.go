@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 )
 
 // pairsOfSeed reads the project's own copy of the facts.
@@ -41,13 +40,13 @@ func TestTheCatalogHoldsExactlyThePairsOfTheSeedEdition(t *testing.T) {
 	}
 	var got []string
 	for _, q := range c.Requirements() {
-		cloud := q.Cloud
+		cloud := q.CloudIn(seed)
 		if cloud == "" {
 			cloud = "-"
 		}
 		for _, p := range q.Ports {
-			if _, listed := p.ListedOn(seed.Published); listed {
-				got = append(got, fmt.Sprintf("%d %s %s %s %s", q.Line, q.Feature, cloud, q.Destination, p))
+			if _, listed := p.ListedIn(seed); listed {
+				got = append(got, fmt.Sprintf("%d %s %s %s %s", q.Lines[seed.ID], q.Feature, cloud, q.Destination, p))
 			}
 		}
 	}
@@ -68,21 +67,39 @@ func TestTheCatalogHoldsExactlyThePairsOfTheSeedEdition(t *testing.T) {
 	}
 }
 
-func TestEditionsAreFoundByIDAndAlias(t *testing.T) {
+func TestEditionsAreFoundByIDAliasAndDay(t *testing.T) {
 	c := Default()
-	for _, name := range []string{"", "seed", "2020-05-26"} {
+	for name, want := range map[string]string{
+		"": "2026-07-03", "newest": "2026-07-03", "seed": "2020-05-26", "2020-05-26": "2020-05-26",
+		"2020-03-09": "2020-03-09.2", "2020-03-09.1": "2020-03-09.1",
+	} {
 		e, err := c.Edition(name)
-		if err != nil || e.ID != "2020-05-26" {
-			t.Errorf("Edition(%q) = %q, %v; want 2020-05-26", name, e.ID, err)
+		if err != nil || e.ID != want {
+			t.Errorf("Edition(%q) = %q, %v; want %s", name, e.ID, err, want)
 		}
-		if c.Current(e) {
-			t.Errorf("edition %s is called current, but %s is known", e.ID, c.NewestKnown())
+		if c.Current(e) != (want == "2026-07-03") {
+			t.Errorf("edition %s: current %v", e.ID, c.Current(e))
 		}
 	}
 	_, err := c.Edition("2021-01-01")
-	const want = `edition "2021-01-01" is not in the catalog; it holds 2020-05-26 (seed)`
+	const want = `edition "2021-01-01" is not in the catalog; on that day 2020-11-17 held (--as-of 2021-01-01)`
 	if err == nil || err.Error() != want {
 		t.Errorf("Edition(2021-01-01) = %v, want %s", err, want)
+	}
+}
+
+func TestADayHasTheEditionThatWasInForceAtItsEnd(t *testing.T) {
+	for day, want := range map[string]string{
+		"2019-05-07": "2019-05-07", "2020-03-09": "2020-03-09.2", "2020-05-25": "2020-04-28",
+		"2020-05-26": "2020-05-26", "2020-05-31": "2020-05-26", "2026-11-22": "2026-07-03",
+	} {
+		e, err := Default().AsOf(Day(day))
+		if err != nil || e.ID != want {
+			t.Errorf("as of %s: %s, %v, want %s", day, e.ID, err, want)
+		}
+	}
+	if _, err := Default().AsOf(Day("2019-05-06")); err == nil || !strings.Contains(err.Error(), "the first edition is 2019-05-07") {
+		t.Errorf("before the first edition: %v", err)
 	}
 }
 
@@ -118,56 +135,75 @@ func TestRowsFollowTheConditions(t *testing.T) {
 		{"features_in_China_are_not_stated", with(func(f *Facts) { f.Cloud, f.GPU = AzureChinaCloud, true }), 16, 3},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			stated, notStated := c.Rows(seed, row.facts)
-			if len(stated) != row.stated || len(notStated) != row.notStated {
+			rows := c.Rows(seed, row.facts)
+			if len(rows.Stated) != row.stated || len(rows.NotStated) != row.notStated {
 				t.Errorf("%+v: %d rows stated and %d not, want %d and %d",
-					row.facts, len(stated), len(notStated), row.stated, row.notStated)
+					row.facts, len(rows.Stated), len(rows.NotStated), row.stated, row.notStated)
 			}
 		})
 	}
 }
 
-func TestEveryFactCarriesItsSource(t *testing.T) {
-	seed, _ := Default().Edition("seed")
-	for _, a := range seed.Advice {
-		if a.Line == 0 {
-			t.Errorf("advice %s has no line", a.ID)
-		}
+func TestTheNewestEditionFollowsTheConditions(t *testing.T) {
+	c := Default()
+	newest, _ := c.Edition(Newest)
+	today := Facts{Cloud: AzureCloud, Tunnel: "konnectivity", Linux: true}
+	with := func(change func(*Facts)) Facts {
+		f := today
+		change(&f)
+		return f
 	}
-	if seed.Document == "" || !strings.Contains(seed.Document, "CC BY 4.0") {
-		t.Errorf("the document %q does not name its licence", seed.Document)
-	}
-	// Where the document is at hand, the line says what we cite it for.
-	const document = "../../shared/data/docs/seed-de-2020-03-10.md"
-	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Skipf("the seed document is not at hand: %v", err)
-	}
-	lines := strings.Split(string(text), "\n")
-	for _, q := range Default().Requirements() {
-		line := strings.ReplaceAll(strings.ReplaceAll(lines[q.Line-1], `\`, ""), "<span></span>", "")
-		if !strings.Contains(line, q.Destination.String()) {
-			t.Errorf("%s: line %d does not hold %s:\n%s", q.ID, q.Line, q.Destination, line)
-		}
-		for _, p := range q.Ports {
-			if !strings.Contains(line, fmt.Sprint(p.Port)) {
-				t.Errorf("%s: line %d does not hold port %d", q.ID, q.Line, p.Port)
+	for _, row := range []struct {
+		name   string
+		facts  Facts
+		stated []string // among what is stated
+		not    []string // not stated
+	}{
+		{"konnectivity_needs_packages_and_no_tunnel_port", today,
+			[]string{"packages.aks.azure.com https/443", "mcr-0001.mcr-msedge.net https/443", "*.hcp.<location>.azmk8s.io https/443"},
+			[]string{"APIServerPublicIP tcp/9000", "APIServerPublicIP udp/1194", "ntp.ubuntu.com udp/123", "CustomDNSIP udp/53"}},
+		{"tunnel_front_needs_its_ports", with(func(f *Facts) { f.Tunnel = "tunnel-front" }),
+			[]string{"APIServerPublicIP tcp/9000", "APIServerPublicIP udp/1194"}, []string{"APIServerPublicIP tcp/22"}},
+		{"old_nodes_need_a_clock", with(func(f *Facts) { f.OldestNodes = Day("2021-02-28") }), []string{"ntp.ubuntu.com udp/123"}, nil},
+		{"newer_nodes_need_none", with(func(f *Facts) { f.OldestNodes = Day("2021-03-01") }), nil, []string{"ntp.ubuntu.com udp/123"}},
+		{"custom_DNS", with(func(f *Facts) { f.CustomDNS = true }), []string{"CustomDNSIP udp/53"}, nil},
+		{"private_cluster", with(func(f *Facts) { f.Private, f.APIServerByAddress = true, true }), []string{"mcr.microsoft.com https/443"},
+			[]string{"*.hcp.<location>.azmk8s.io https/443", "APIServerPublicIP tcp/443"}},
+		{"API_server_by_address", with(func(f *Facts) { f.APIServerByAddress = true }), []string{"APIServerPublicIP tcp/443"}, nil},
+		{"network_isolated_needs_none_of_the_base", with(func(f *Facts) { f.Isolated = true }), nil, []string{"mcr.microsoft.com https/443"}},
+		{"China_states_no_exception", with(func(f *Facts) { f.Cloud = AzureChinaCloud }),
+			[]string{"APIServerPublicIP tcp/22", "APIServerPublicIP tcp/9000", "*.data.mcr.azure.cn https/443", "ntp.ubuntu.com udp/123"},
+			[]string{"packages.aks.azure.com https/443"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var got []string
+			for _, r := range c.Rows(newest, row.facts).Stated {
+				got = append(got, r.Destination.String()+" "+r.Port.String())
 			}
-		}
+			for _, want := range row.stated {
+				if !slices.Contains(got, want) {
+					t.Errorf("lacks %s: %v", want, got)
+				}
+			}
+			for _, n := range row.not {
+				if slices.Contains(got, n) {
+					t.Errorf("states %s", n)
+				}
+			}
+		})
 	}
 }
 
 func TestSpansIncludeTheirFirstDayAndNotTheirLast(t *testing.T) {
-	s, err := parseSpan("2020-03-09..2020-07-01")
+	s, err := parseSpan("2020-03-09.2..2020-07-01")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for day, want := range map[string]bool{
-		"2020-03-08": false, "2020-03-09": true, "2020-06-30": true, "2020-07-01": false,
+	for id, want := range map[string]bool{
+		"2020-03-08": false, "2020-03-09": false, "2020-03-09.1": false, "2020-03-09.2": true, "2020-06-30": true, "2020-07-01": false,
 	} {
-		d, _ := time.Parse(time.DateOnly, day)
-		if got := s.Contains(d); got != want {
-			t.Errorf("%s in 2020-03-09..2020-07-01: %v, want %v", day, got, want)
+		if got := s.Contains(id); got != want {
+			t.Errorf("%s in %s: %v, want %v", id, s, got, want)
 		}
 	}
 }
@@ -175,22 +211,24 @@ func TestSpansIncludeTheirFirstDayAndNotTheirLast(t *testing.T) {
 // TestLintRefusesDamagedData changes one thing at a time in the built-in data.
 func TestLintRefusesDamagedData(t *testing.T) {
 	for _, row := range []struct{ name, file, old, new, want string }{
-		{"unknown_key", "gpu.yaml", "purpose:", "porpoise:", "porpoise"},
-		{"bad_port", "gpu.yaml", "https/443", "https/70000", "port 70000 is outside 1 to 65535"},
+		{"unknown_key", "gpu.yaml", "purpose:", "porpoise:", "data/gpu.yaml:11: field porpoise not found"},
+		{"bad_port", "gpu.yaml", "https/443", "https/70000", "data/gpu.yaml:9: gpu-nvidia-packages: port 70000 is outside 1 to 65535"},
 		{"bad_protocol", "gpu.yaml", "https/443", "gopher/443", `protocol "gopher" is not one of https, http, tcp, udp`},
 		{"bad_name", "gpu.yaml", "nvidia.github.io", "nvidia_github.io", "has a character other than"},
-		{"unknown_placeholder", "base.yaml", "*.tun.<location>.azmk8s.io", "*.tun.<region>.azmk8s.io", "unknown placeholder <region>"},
-		{"same_id_twice", "gpu.yaml", "gpu-nvidia-drivers", "gpu-nvidia-packages", "not unique"},
+		{"unknown_placeholder", "base.yaml", "*.tun.<location>.azmk8s.io", "*.tun.<regio>.azmk8s.io", "unknown placeholder <regio>"},
+		{"same_id_twice", "gpu.yaml", "gpu-nvidia-drivers", "gpu-nvidia-packages", "not unique: data/gpu.yaml:9 has it too"},
 		{"unknown_cloud", "base.yaml", "cloud: AzureChinaCloud", "cloud: AzureChina", `cloud "AzureChina" is not known`},
-		{"no_line", "gpu.yaml", "line: 127", "line: 0", "has no purpose or no line"},
-		{"probe_outside_the_wildcard", "monitoring.yaml", "probe: \"<location>.monitoring.azure.com\"", "probe: x.example.com", "is not a name under"},
+		{"no_line", "gpu.yaml", "2020-05-26: 127", "2020-05-26: 0", "line 0 of edition"},
+		{"probe_outside_the_wildcard", "azure-monitor.yaml", "probe: \"<location>.monitoring.azure.com\"", "probe: x.example.com", "is not a name under"},
 		{"span_backwards", "gpu.yaml", "2019-09-16..2022-03-31", "2022-03-31..2019-09-16", "does not end with a later date"},
-		{"advice_without_text", "editions.yaml", "text: Bind 9000, 22 and 1194 to the API server's addresses", "text: \"\"", "has no id, text or line"},
-		{"unknown_coverage", "editions.yaml", "coveredBy: resolver", "coveredBy: magic", `covered by "magic"`},
+		{"advice_without_text", "statements.yaml", "text: Bind 9000, 22 and 1194 to the API server's addresses", "text: \"\"", "has no id or text"},
+		{"unknown_coverage", "statements.yaml", "coveredBy: resolver", "coveredBy: magic", `covered by "magic"`},
+		{"bad_condition", "base.yaml", "nodesBefore: 2021-03-01", "nodesBefore: March", `nodesBefore "March" is not a date`},
+		{"not_YAML", "gpu.yaml", "requirements:", "requirements: [", "data/gpu.yaml:"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			dir := fstest.MapFS{}
-			for _, name := range append([]string{"editions.yaml"}, featureFiles...) {
+			for _, name := range dataFiles {
 				data, err := os.ReadFile("data/" + name)
 				if err != nil {
 					t.Fatal(err)

@@ -5,21 +5,25 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Edition is one published state of the list.
 type Edition struct {
-	ID        string    // day of publication, "2020-05-26"
+	ID        string    // day of publication, "2020-05-26", with ".1", ".2" where a day has several
 	Alias     string    // another name users may type, "" when there is none
 	Published time.Time // 00:00 UTC of that day
 	Title     string
 	Document  string // the document, its licence and where it was published
+	Commit    string // abbreviated commit of the published text, "" when there is none
 	MSDate    string // the date the document gives itself
+	Source    Source
 
+	// What the edition says besides its tables.
 	NetworkRules  []NetworkRule
-	Narrowing     Statement
+	Narrowing     Statement // zero when it says nothing of the kind
 	Prerequisites []Prerequisite
 	Deprecations  []Deprecation
 	Advice        []Advice
@@ -28,11 +32,11 @@ type Edition struct {
 // Statement is something an edition says, in our words, and the line where.
 type Statement struct {
 	Text string
-	Line int
+	Line int    // 0 where the edition's text was not at hand
 	Note string // an oddity of the source, kept as a fact
 }
 
-// Coverage says what answers a network rule that is stated without a table row.
+// Coverage says what answers a network rule that makes no rule of its own.
 type Coverage string
 
 // Coverages.
@@ -76,49 +80,102 @@ type Advice struct {
 	When Condition
 }
 
+// Feature is a part of a cluster that brings requirements of its own.
+type Feature struct {
+	Name     string
+	Title    string // for people
+	Required bool   // false: its rows are recommended
+	When     Condition
+	Note     string // what the source only hints at
+}
+
 // Catalog is the requirements of every edition, immutable once loaded.
 type Catalog struct {
-	editions     []Edition // by publication, oldest first
+	editions     []Edition // in the order of their ids, oldest first
+	features     []Feature // in the order their rows are shown
 	requirements []Requirement
 	newestKnown  string
-	titles       map[string]string // feature -> title
+	said         said
+	hosts        []NodeDestination
+	regions      []CloudRegions
 }
 
 // Editions returns the editions the catalog holds, oldest first.
 func (c *Catalog) Editions() []Edition { return c.editions }
+
+// Features returns the features that bring requirements, in the order in which
+// their rows are shown.
+func (c *Catalog) Features() []Feature { return c.features }
 
 // NewestKnown returns the id of the newest edition that is known to exist,
 // whether or not the catalog holds it.
 func (c *Catalog) NewestKnown() string { return c.newestKnown }
 
 // FeatureTitle returns what a feature is called for people.
-func (c *Catalog) FeatureTitle(feature string) string { return c.titles[feature] }
+func (c *Catalog) FeatureTitle(feature string) string { return c.feature(feature).Title }
+
+func (c *Catalog) feature(name string) Feature {
+	for _, f := range c.features {
+		if f.Name == name {
+			return f
+		}
+	}
+	return Feature{}
+}
 
 // Requirements returns every requirement of every edition. The slice is shared
 // and must not be changed.
 func (c *Catalog) Requirements() []Requirement { return c.requirements }
 
-// Edition finds an edition by id or alias; "" is the newest the catalog holds.
+// Requirement finds a requirement by id.
+func (c *Catalog) Requirement(id string) (q Requirement, ok bool) {
+	for _, q := range c.requirements {
+		if q.ID == id {
+			return q, true
+		}
+	}
+	return Requirement{}, false
+}
+
+// Newest is the name of the newest edition the catalog holds.
+const Newest = "newest"
+
+// Edition finds an edition by id or alias; "" and "newest" are the newest the
+// catalog holds, and a day with several editions stands for its last.
 func (c *Catalog) Edition(name string) (Edition, error) {
-	if name == "" {
+	if name == "" || name == Newest {
 		return c.editions[len(c.editions)-1], nil
 	}
-	var known []string
-	for _, e := range c.editions {
-		if name == e.ID || name == e.Alias {
+	for _, e := range slices.Backward(c.editions) {
+		if name == e.ID || name == e.Alias || e.Alias != "" && name == e.Published.Format(time.DateOnly) && !strings.Contains(name, ".") {
 			return e, nil
 		}
-		k := e.ID
-		if e.Alias != "" {
-			k += " (" + e.Alias + ")"
+		if day, _, several := strings.Cut(e.ID, "."); several && name == day {
+			return e, nil
 		}
-		known = append(known, k)
 	}
-	return Edition{}, fmt.Errorf("edition %q is not in the catalog; it holds %s", name, strings.Join(known, ", "))
+	err := fmt.Errorf("edition %q is not in the catalog; `sallyport catalog list --editions` shows the %d it holds", name, len(c.editions))
+	if day, derr := time.Parse(time.DateOnly, name); derr == nil {
+		if e, aerr := c.AsOf(day); aerr == nil {
+			err = fmt.Errorf("edition %q is not in the catalog; on that day %s held (--as-of %s)", name, e.ID, name)
+		}
+	}
+	return Edition{}, err
+}
+
+// AsOf returns the edition that was in force at the end of a day.
+func (c *Catalog) AsOf(day time.Time) (Edition, error) {
+	for _, e := range slices.Backward(c.editions) {
+		if !e.Published.After(day) {
+			return e, nil
+		}
+	}
+	return Edition{}, fmt.Errorf("nothing was published on %s yet; the first edition is %s",
+		day.Format(time.DateOnly), c.editions[0].ID)
 }
 
 // Current reports whether e is the newest edition known to exist.
-func (c *Catalog) Current(e Edition) bool { return e.ID == c.newestKnown }
+func (c *Catalog) Current(e Edition) bool { return e.ID >= c.newestKnown }
 
 // Row is one source pair that an edition states for a cluster: a destination
 // and one of its ports.
@@ -133,26 +190,48 @@ func (r Row) ID() string {
 	return fmt.Sprintf("%s/%s-%d", r.Requirement.ID, r.Port.Protocol, r.Port.Port)
 }
 
-// Rows returns the pairs that e states for a cluster with these facts, in the
-// order of the source, and apart from them those that would hold but for the
-// cloud: sections that name no cloud and print names of the public one.
-func (c *Catalog) Rows(e Edition, f Facts) (stated, notStated []Row) {
+// Unmet says what keeps a cluster with these facts from needing the pair.
+func (r Row) Unmet(f Facts) string {
+	var parts []string
+	for _, c := range []Condition{r.When, r.Port.When} {
+		if s := c.Unmet(f).String(); s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Rows is what an edition states, sorted by what it means for one cluster. Each
+// list is in the order of the source.
+type Rows struct {
+	Stated    []Row // what the cluster needs
+	NotStated []Row // would be needed but for the cloud: sections that name none print names of the public one
+	NotNeeded []Row // of a feature the cluster has, but its condition does not hold
+}
+
+// Rows sorts the pairs that e states for a cluster with these facts.
+func (c *Catalog) Rows(e Edition, f Facts) Rows {
+	var out Rows
 	for _, q := range c.requirements {
-		if q.Cloud != "" && q.Cloud != f.Cloud || !q.When.Holds(f) {
+		cloud := q.CloudIn(e)
+		if cloud != "" && cloud != f.Cloud || !c.feature(q.Feature).When.Holds(f) {
 			continue
 		}
 		for _, p := range q.Ports {
-			span, ok := p.ListedOn(e.Published)
-			if !ok || !p.When.Holds(f) {
+			span, ok := p.ListedIn(e)
+			if !ok {
 				continue
 			}
 			row := Row{Requirement: q, Port: p, Span: span}
-			if q.Cloud == "" && f.Cloud != AzureCloud {
-				notStated = append(notStated, row)
-			} else {
-				stated = append(stated, row)
+			switch {
+			case !q.When.Holds(f) || !p.WhenIn(e).Holds(f):
+				out.NotNeeded = append(out.NotNeeded, row)
+			case cloud == "" && f.Cloud != AzureCloud && (q.Cloud == "" || q.Cloud != f.Cloud):
+				out.NotStated = append(out.NotStated, row)
+			default:
+				out.Stated = append(out.Stated, row)
 			}
 		}
 	}
-	return stated, notStated
+	return out
 }

@@ -4,112 +4,129 @@
 package catalog
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/sallyport/sallyport/flow"
 )
 
-// lint returns every fault of the loaded data, joined: what would make a rule
-// wrong or leave it without its source.
-func (c *Catalog) lint() error {
-	var errs []error
-	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+var clouds = []string{AzureCloud, AzureChinaCloud, AzureUSGovernment}
+
+// knownCloud reports whether s is a cloud, or "" for none.
+func knownCloud(s string) bool { return s == "" || slices.Contains(clouds, s) }
+
+// lint records every fault of the data as a whole: what would make a rule wrong
+// or leave it without its source.
+func (l *loader) lint() {
+	c := l.c
 	if len(c.editions) == 0 {
-		fault("the catalog holds no edition")
+		l.fault(Source{File: "data"}, "the catalog holds no edition")
+		return
 	}
-	if _, err := time.Parse(time.DateOnly, c.newestKnown); err != nil {
-		fault("newestKnown %q is not a date", c.newestKnown)
+	if parseID(c.newestKnown) != nil {
+		l.fault(Source{File: "data/editions.yaml", Line: 1}, "newestKnown %q is not a date", c.newestKnown)
 	}
+	aliases := make(map[string]bool)
 	for _, e := range c.editions {
-		if e.Document == "" || e.Title == "" {
-			fault("edition %s has no document or title", e.ID)
+		if e.Document == "" {
+			l.fault(e.Source, "edition %s has no document", e.ID)
 		}
-		c.lintStatements(e, fault)
+		if e.Alias != "" && (aliases[e.Alias] || e.Alias == Newest) {
+			l.fault(e.Source, "edition %s: alias %q is taken", e.ID, e.Alias)
+		}
+		aliases[e.Alias] = true
 	}
-	clouds := []string{"", AzureCloud, AzureChinaCloud, AzureUSGovernment}
-	ids := make(map[string]bool)
-	pairs := make(map[string]string)
+	pairs := make(map[string]Requirement)
 	for _, q := range c.requirements {
-		if q.ID == "" || ids[q.ID] {
-			fault("requirement id %q is empty or not unique", q.ID)
-		}
-		ids[q.ID] = true
-		if !slices.Contains(clouds, q.Cloud) {
-			fault("%s: cloud %q is not known", q.ID, q.Cloud)
-		}
-		if q.Purpose == "" || q.Line <= 0 {
-			fault("%s: has no purpose or no line", q.ID)
-		}
-		if len(q.Ports) == 0 {
-			fault("%s: has no port", q.ID)
-		}
-		if q.Destination.IsZero() {
-			fault("%s: has no destination", q.ID)
-			continue
-		}
-		values := map[string]string{Location: "westeurope", GUID: "0a1b"}
-		dest, err := q.Destination.Fill(values)
-		if err != nil {
-			fault("%s: %w", q.ID, err)
-			continue
-		}
-		if _, wild := dest.Apex(); wild != !q.Probe.IsZero() {
-			fault("%s: a wildcard needs a probe name, and only a wildcard does", q.ID)
-		}
-		if !q.Probe.IsZero() {
-			probe, err := q.Probe.Fill(values)
-			if n, exact := probe.Name(); err != nil || !exact || !dest.Contains(n) {
-				fault("%s: probe %s is not a name under %s", q.ID, q.Probe, q.Destination)
-			}
-		}
+		l.lintRequirement(q)
 		for _, p := range q.Ports {
-			if p.Port == 0 || p.Protocol == (flow.Protocol{}) {
-				fault("%s: port %s is not one", q.ID, p)
+			key := fmt.Sprint(q.Feature, " ", q.Cloud, " ", q.StatedDestination(), " ", p)
+			if other, twice := pairs[key]; twice {
+				l.fault(q.Source, "%s states the pair %s, which %s (%s) states", q.ID, key, other.ID, other.Source)
 			}
-			if len(p.Listed) == 0 {
-				fault("%s: %s was never listed", q.ID, p)
-			}
-			for i := 1; i < len(p.Listed); i++ {
-				if before := p.Listed[i-1].Until; before.IsZero() || !before.Before(p.Listed[i].Since) {
-					fault("%s: %s: its spans overlap or touch", q.ID, p)
-				}
-			}
-			key := fmt.Sprint(q.Feature, " ", q.Cloud, " ", q.Destination, " ", p)
-			if other := pairs[key]; other != "" {
-				fault("%s and %s state the same pair %s", other, q.ID, key)
-			}
-			pairs[key] = q.ID
+			pairs[key] = q
 		}
 	}
-	return errors.Join(errs...)
 }
 
-func (c *Catalog) lintStatements(e Edition, fault func(string, ...any)) {
-	check := func(what, id string, s Statement) {
-		if id == "" || s.Text == "" || s.Line <= 0 {
-			fault("edition %s: %s %q has no id, text or line", e.ID, what, id)
+func (l *loader) lintRequirement(q Requirement) {
+	fault := func(format string, args ...any) {
+		l.fault(q.Source, "%s: %w", q.ID, fmt.Errorf(format, args...))
+	}
+	if q.ID == "" || strings.ContainsFunc(q.ID, func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
+		fault("id %q is not lower-case letters, digits and dashes", q.ID)
+	}
+	if !knownCloud(q.Cloud) {
+		fault("cloud %q is not known; write one of %s", q.Cloud, strings.Join(clouds, ", "))
+	}
+	if q.Purpose == "" {
+		fault("has no purpose")
+	}
+	if len(q.Ports) == 0 {
+		fault("has no port")
+	}
+	if q.CoveredBy != "" && !q.CoveredBy.known() {
+		fault("covered by %q, which is not known", q.CoveredBy)
+	}
+	switch q.Role {
+	case NoRole, RoleAPIServer, RoleTunnel, RoleController:
+	default:
+		fault("role %q is not known", q.Role)
+	}
+	for id, line := range q.Lines {
+		if line <= 0 || parseID(id) != nil {
+			fault("line %d of edition %q is none", line, id)
 		}
 	}
-	check("narrowing", "narrowing", e.Narrowing)
-	for _, n := range e.NetworkRules {
-		check("network rule", n.ID, n.Statement)
-		if n.CoveredBy != ByNames && n.CoveredBy != ByAPIServerAddress && n.CoveredBy != ByResolver {
-			fault("edition %s: network rule %s is covered by %q, which is not known", e.ID, n.ID, n.CoveredBy)
+	if q.CloudUnstatedBefore != "" && parseID(q.CloudUnstatedBefore) != nil {
+		fault("cloudUnstatedBefore %q is not a date", q.CloudUnstatedBefore)
+	}
+	l.lintDestination(q, fault)
+	l.lintSpans(q.AlsoListed, "other forms", fault)
+	for i, p := range q.Ports {
+		if p.Port == 0 || p.Protocol == (flow.Protocol{}) {
+			fault("port %s is not one", p)
+		}
+		if slices.ContainsFunc(q.Ports[:i], p.same) {
+			fault("%s stands there twice", p)
+		}
+		l.lintSpans(p.Listed, p.String(), fault)
+		if p.WhenSince != "" && parseID(p.WhenSince) != nil {
+			fault("%s: whenSince %q is not a date", p, p.WhenSince)
 		}
 	}
-	for _, p := range e.Prerequisites {
-		check("prerequisite", p.ID, p.Statement)
+}
+
+func (l *loader) lintSpans(spans []Span, what string, fault func(string, ...any)) {
+	for i := 1; i < len(spans); i++ {
+		if before := spans[i-1].Until; before == "" || before >= spans[i].Since {
+			fault("%s: its spans overlap or touch", what)
+		}
 	}
-	for _, d := range e.Deprecations {
-		check("deprecation", fmt.Sprint(d.Destinations), d.Statement)
+}
+
+// lintDestination checks a name, and that its probe lies under it.
+func (l *loader) lintDestination(q Requirement, fault func(string, ...any)) {
+	if q.Destination.Kind != KindName {
+		if !q.Probe.IsZero() {
+			fault("a probe needs a name to stand for")
+		}
+		return
 	}
-	for _, a := range e.Advice {
-		check("advice", a.ID, a.Statement)
-		if a.Kind != "important" && a.Kind != "caution" && a.Kind != "note" {
-			fault("edition %s: advice %s has the unknown kind %q", e.ID, a.ID, a.Kind)
+	values := Values("westeurope", "0a1b")
+	dest, err := q.Destination.Name.Fill(values)
+	if err != nil {
+		fault("%w", err)
+		return
+	}
+	if _, wild := dest.Apex(); wild != !q.Probe.IsZero() {
+		fault("a wildcard needs a probe name, and only a wildcard does")
+	}
+	if !q.Probe.IsZero() {
+		probe, err := q.Probe.Fill(values)
+		if n, exact := probe.Name(); err != nil || !exact || !dest.Contains(n) {
+			fault("probe %s is not a name under %s", q.Probe, q.Destination)
 		}
 	}
 }

@@ -4,17 +4,15 @@
 package catalog
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"go.yaml.in/yaml/v4"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/portset"
@@ -23,10 +21,12 @@ import (
 //go:embed data/*.yaml
 var embedded embed.FS
 
-// featureFiles lists the data files in the order their rows are shown.
-var featureFiles = []string{
-	"base.yaml", "optional.yaml", "gpu.yaml", "monitoring.yaml",
-	"dev-spaces.yaml", "azure-policy.yaml", "windows.yaml",
+// dataFiles lists the built-in files in the order their rows are shown.
+var dataFiles = []string{
+	"editions.yaml", "statements.yaml", "regions.yaml", "node-local.yaml",
+	"base.yaml", "optional.yaml", "gpu.yaml", "windows.yaml", "azure-monitor.yaml", "dev-spaces.yaml",
+	"azure-policy.yaml", "workload-identity.yaml", "defender.yaml", "keyvault-csi.yaml", "cost-analysis.yaml",
+	"cluster-extensions.yaml",
 }
 
 // Default returns the catalog that is built in. Its data is linted by this
@@ -45,195 +45,260 @@ var Default = sync.OnceValue(func() *Catalog {
 // Load reads a catalog from a directory of data files and reports every fault
 // it finds, joined.
 func Load(dir fs.FS) (*Catalog, error) {
-	c := &Catalog{titles: make(map[string]string)}
-	var errs []error
-	if err := c.loadEditions(dir, "editions.yaml"); err != nil {
-		errs = append(errs, err)
-	}
-	for _, name := range featureFiles {
-		if err := c.loadFeature(dir, name); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if len(errs) == 0 {
-		errs = append(errs, c.lint())
-	}
-	return c, errors.Join(errs...)
-}
-
-type rawEditions struct {
-	NewestKnown string `yaml:"newestKnown"`
-	Editions    []struct {
-		ID           string `yaml:"id"`
-		Alias        string `yaml:"alias"`
-		Title        string `yaml:"title"`
-		Document     string `yaml:"document"`
-		MSDate       string `yaml:"msDate"`
-		NetworkRules []struct {
-			rawStatement `yaml:",inline"`
-			ID           string    `yaml:"id"`
-			Ports        []string  `yaml:"ports"`
-			When         Condition `yaml:"when"`
-			CoveredBy    Coverage  `yaml:"coveredBy"`
-		} `yaml:"networkRules"`
-		Narrowing struct {
-			rawStatement `yaml:",inline"`
-			Ports        []string `yaml:"ports"`
-		} `yaml:"narrowing"`
-		Prerequisites []struct {
-			rawStatement `yaml:",inline"`
-			ID           string `yaml:"id"`
-			Minimum      string `yaml:"minimum"`
-			Check        string `yaml:"check"`
-		} `yaml:"prerequisites"`
-		Deprecations []struct {
-			rawStatement `yaml:",inline"`
-			Destinations []string `yaml:"destinations"`
-			ReplacedBy   string   `yaml:"replacedBy"`
-			Clouds       []string `yaml:"clouds"`
-		} `yaml:"deprecations"`
-		Advice []struct {
-			rawStatement `yaml:",inline"`
-			ID           string    `yaml:"id"`
-			Kind         string    `yaml:"kind"`
-			When         Condition `yaml:"when"`
-		} `yaml:"advice"`
-	} `yaml:"editions"`
-}
-
-type rawStatement struct {
-	Text string `yaml:"text"`
-	Line int    `yaml:"line"`
-	Note string `yaml:"note"`
-}
-
-func (s rawStatement) statement() Statement { return Statement(s) }
-
-func (c *Catalog) loadEditions(dir fs.FS, name string) error {
-	var raw rawEditions
-	if err := decode(dir, name, &raw); err != nil {
-		return err
-	}
-	c.newestKnown = raw.NewestKnown
-	for _, r := range raw.Editions {
-		day, err := time.Parse(time.DateOnly, r.ID)
+	l := loader{c: &Catalog{}}
+	for _, name := range dataFiles {
+		data, err := fs.ReadFile(dir, name)
 		if err != nil {
-			return fmt.Errorf("%s: edition id %q is not a date", name, r.ID)
+			return nil, err
 		}
-		e := Edition{
-			ID: r.ID, Alias: r.Alias, Published: day, Title: r.Title, Document: r.Document, MSDate: r.MSDate,
-			Narrowing: r.Narrowing.statement(),
-		}
-		for _, n := range r.NetworkRules {
-			rule := NetworkRule{Statement: n.statement(), ID: n.ID, When: n.When, CoveredBy: n.CoveredBy}
-			for _, s := range n.Ports {
-				p, err := parsePort(s)
-				if err != nil {
-					return fmt.Errorf("%s: %s: %w", name, n.ID, err)
-				}
-				rule.Ports = append(rule.Ports, p)
-			}
-			e.NetworkRules = append(e.NetworkRules, rule)
-		}
-		for _, p := range r.Prerequisites {
-			e.Prerequisites = append(e.Prerequisites, Prerequisite{p.statement(), p.ID, p.Minimum, p.Check})
-		}
-		for _, d := range r.Deprecations {
-			e.Deprecations = append(e.Deprecations, Deprecation{d.statement(), d.Destinations, d.ReplacedBy, d.Clouds})
-		}
-		for _, a := range r.Advice {
-			e.Advice = append(e.Advice, Advice{a.statement(), a.ID, a.Kind, a.When})
-		}
-		c.editions = append(c.editions, e)
+		l.file("data/"+name, data)
 	}
-	slices.SortFunc(c.editions, func(a, b Edition) int { return a.Published.Compare(b.Published) })
-	return nil
+	return l.finish()
 }
 
-type rawFeature struct {
-	Feature      string    `yaml:"feature"`
-	Title        string    `yaml:"title"`
-	Required     bool      `yaml:"required"`
-	When         Condition `yaml:"when"`
-	Requirements []struct {
-		ID          string    `yaml:"id"`
-		Cloud       string    `yaml:"cloud"`
-		Destination string    `yaml:"destination"`
-		Role        Role      `yaml:"role"`
-		Purpose     string    `yaml:"purpose"`
-		Note        string    `yaml:"note"`
-		Line        int       `yaml:"line"`
-		Probe       string    `yaml:"probe"`
-		ExitCodes   []int     `yaml:"exitCodes"`
-		ReplacedBy  string    `yaml:"replacedBy"`
-		When        Condition `yaml:"when"`
-		Ports       []struct {
-			Port   string    `yaml:"port"`
-			Listed []string  `yaml:"listed"`
-			When   Condition `yaml:"when"`
-		} `yaml:"ports"`
-	} `yaml:"requirements"`
-}
-
-func (c *Catalog) loadFeature(dir fs.FS, name string) error {
-	var raw rawFeature
-	if err := decode(dir, name, &raw); err != nil {
-		return err
+// LoadOverlay reads the built-in catalog with the data files of a user's
+// directory laid over it: a requirement with the id of a built-in one replaces
+// it, others are added, and so are imported editions. Faults are reported with
+// file and line, all of them.
+func LoadOverlay(dir string) (*Catalog, error) {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s: is a file; --catalog takes a directory of data files (sallyport catalog import -w DIR writes them)", dir)
 	}
-	c.titles[raw.Feature] = raw.Title
-	var errs []error
-	for _, r := range raw.Requirements {
-		q := Requirement{
-			ID: r.ID, Feature: raw.Feature, Cloud: r.Cloud, Required: raw.Required, When: raw.When, Role: r.Role,
-			ExitCodes: r.ExitCodes, ReplacedBy: r.ReplacedBy, Purpose: r.Purpose, Note: r.Note, Line: r.Line,
-		}
-		if r.When != (Condition{}) {
-			if q.When != (Condition{}) {
-				errs = append(errs, fmt.Errorf("%s: %s: the feature has a condition already", name, r.ID))
-			}
-			q.When = r.When
-		}
-		var err error
-		if q.Destination, err = ParseTemplate(r.Destination); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %w", name, r.ID, err))
-		}
-		if r.Probe != "" {
-			if q.Probe, err = ParseTemplate(r.Probe); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %s: probe: %w", name, r.ID, err))
-			}
-		}
-		for _, rp := range r.Ports {
-			p, err := parsePort(rp.Port)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %s: %w", name, r.ID, err))
-				continue
-			}
-			p.When = rp.When
-			for _, l := range rp.Listed {
-				span, err := parseSpan(l)
-				if err != nil {
-					errs = append(errs, fmt.Errorf("%s: %s: %w", name, r.ID, err))
-				}
-				p.Listed = append(p.Listed, span)
-			}
-			q.Ports = append(q.Ports, p)
-		}
-		c.requirements = append(c.requirements, q)
-	}
-	return errors.Join(errs...)
-}
-
-func decode(dir fs.FS, name string, into any) error {
-	data, err := fs.ReadFile(dir, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	names, err := filepath.Glob(filepath.Join(dir, "*.yaml")) // sorted
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s: holds no *.yaml; a catalog directory holds data files such as `sallyport catalog export` prints", dir)
+	}
+	l := loader{c: Default().clone(), overlay: true}
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		l.file(name, data)
+	}
+	return l.finish()
+}
+
+// Overlay returns c with one more data file laid over it, called name in
+// messages.
+func (c *Catalog) Overlay(name string, data []byte) (*Catalog, error) {
+	l := loader{c: c.clone(), overlay: true}
+	l.file(name, data)
+	return l.finish()
+}
+
+// clone copies c so far that a loader may change it.
+func (c *Catalog) clone() *Catalog {
+	out := *c
+	out.editions = slices.Clone(c.editions)
+	out.features = slices.Clone(c.features)
+	out.requirements = slices.Clone(c.requirements)
+	for i := range out.requirements {
+		out.requirements[i].Ports = slices.Clone(out.requirements[i].Ports)
+	}
+	out.said = c.said.clone()
+	return &out
+}
+
+// loader reads files into a catalog and gathers what is wrong.
+type loader struct {
+	c       *Catalog
+	overlay bool
+	errs    []error
+	tables  []snapshot // imported editions, to be applied when everything is read
+	remove  []located
+}
+
+// located is a word with where it stands.
+type located struct {
+	Source
+	text string
+}
+
+// fault records what is wrong at a place.
+func (l *loader) fault(at Source, format string, args ...any) {
+	l.errs = append(l.errs, fmt.Errorf("%s: %w", at, fmt.Errorf(format, args...)))
+}
+
+// finish applies imported editions, checks the whole, and returns it.
+func (l *loader) finish() (*Catalog, error) {
+	if len(l.errs) == 0 {
+		slices.SortStableFunc(l.c.editions, func(a, b Edition) int { return strings.Compare(a.ID, b.ID) })
+		for _, r := range l.remove {
+			n := len(l.c.requirements)
+			l.c.requirements = slices.DeleteFunc(l.c.requirements, func(q Requirement) bool { return q.ID == r.text })
+			if len(l.c.requirements) == n {
+				l.fault(r.Source, "remove: no requirement is called %q", r.text)
+			}
+		}
+		for _, t := range l.tables {
+			l.apply(t)
+		}
+		for i := range l.c.editions {
+			l.c.said.fill(&l.c.editions[i])
+		}
+		l.lint()
+	}
+	if len(l.errs) > 0 {
+		return nil, errors.Join(l.errs...)
+	}
+	return l.c, nil
+}
+
+// file reads one data file.
+func (l *loader) file(name string, data []byte) {
+	at := Source{File: name, Line: 1, Overlay: l.overlay}
+	var raw rawFile
+	lines, err := decode(data, &raw)
+	if err != nil {
+		l.decodeFault(at, err)
+		return
+	}
+	where := func(list string, i int) Source {
+		return Source{File: at.File, Line: lines.of(list, i), Overlay: l.overlay}
+	}
+	if raw.NewestKnown != "" {
+		l.c.newestKnown = max(l.c.newestKnown, raw.NewestKnown)
+	}
+	for i, r := range raw.Editions {
+		l.edition(where("editions", i), r, raw.Documents)
+	}
+	l.statements(raw, where)
+	l.c.hosts = append(l.c.hosts, raw.NodeLocal...)
+	l.c.regions = append(l.c.regions, raw.Regions...)
+	if raw.Feature != "" {
+		l.feature(at, raw, where)
+	} else if len(raw.Requirements) > 0 {
+		l.fault(at, "requirements need a feature: write for example feature: base")
+	}
+	if raw.Edition != nil {
+		l.snapshot(at, raw, where)
+	} else if len(raw.Rows) > 0 {
+		l.fault(at, "rows need an edition: write for example edition: {id: 2026-07-03}")
+	}
+	for i, id := range raw.Remove {
+		l.remove = append(l.remove, located{where("remove", i), id})
+	}
+}
+
+func (l *loader) edition(at Source, r rawEdition, documents map[string]rawDocument) {
+	if err := parseID(r.ID); err != nil {
+		l.fault(at, "%w", err)
+		return
+	}
+	if i := slices.IndexFunc(l.c.editions, func(e Edition) bool { return e.ID == r.ID }); i >= 0 {
+		l.fault(at, "edition %s is there already (%s)", r.ID, l.c.editions[i].Source)
+		return
+	}
+	e := Edition{
+		ID: r.ID, Alias: r.Alias, Published: Day(r.ID), Title: r.Title, Document: r.Document,
+		Commit: r.Commit, MSDate: r.MSDate, Source: at,
+	}
+	if d, ok := documents[r.Document]; ok {
+		e.Document = d.Path
+		if e.Title == "" {
+			e.Title = d.Title
+		}
+	}
+	if r.Commit != "" {
+		e.Document += " @ " + r.Commit
+	}
+	l.c.editions = append(l.c.editions, e)
+}
+
+func (l *loader) feature(at Source, raw rawFile, where func(string, int) Source) {
+	i := slices.IndexFunc(l.c.features, func(f Feature) bool { return f.Name == raw.Feature })
+	if i < 0 {
+		l.c.features = append(l.c.features, Feature{Name: raw.Feature, Title: raw.Feature, Required: true})
+		i = len(l.c.features) - 1
+	}
+	f := &l.c.features[i]
+	if raw.Title != "" {
+		f.Title = raw.Title
+	}
+	if raw.Required != nil {
+		f.Required = *raw.Required
+	}
+	if raw.When != nil {
+		f.When = *raw.When
+	}
+	if raw.Note != "" {
+		f.Note = raw.Note
+	}
+	if err := f.When.check(); err != nil {
+		l.fault(at, "%s: %w", f.Name, err)
+	}
+	for n, r := range raw.Requirements {
+		l.requirement(where("requirements", n), *f, r)
+	}
+}
+
+func (l *loader) requirement(at Source, f Feature, r rawRequirement) {
+	q := Requirement{
+		ID: r.ID, Feature: f.Name, Cloud: r.Cloud, CloudUnstatedBefore: r.CloudSince, Required: f.Required, When: r.When,
+		Stated: r.Stated, CoveredBy: r.CoveredBy, Role: r.Role, ExitCodes: r.ExitCodes, ReplacedBy: r.ReplacedBy,
+		Purpose: r.Purpose, Note: r.Note, NoteSince: r.NoteSince, Lines: r.Lines, Source: at,
+	}
+	fault := func(err error) {
+		if err != nil {
+			l.fault(at, "%s: %w", r.ID, err)
+		}
+	}
+	var err error
+	q.Destination, err = ParseDestination(r.Destination)
+	fault(err)
+	fault(q.When.check())
+	for _, s := range r.Also {
+		d, err := ParseDestination(s)
+		fault(err)
+		q.Also = append(q.Also, d)
+	}
+	q.AlsoListed = spans(r.AlsoListed, fault)
+	if r.Probe != "" {
+		q.Probe, err = ParseTemplate(r.Probe)
+		fault(err)
+	}
+	for _, rp := range r.Ports {
+		p, err := parsePort(rp.Port)
+		fault(err)
+		fault(rp.When.check())
+		p.When, p.WhenSince, p.Hindsight, p.Listed = rp.When, rp.WhenSince, rp.Hindsight, spans(rp.Listed, fault)
+		if len(p.Listed) == 0 {
+			fault(fmt.Errorf("%s was never listed", p))
+		}
+		q.Ports = append(q.Ports, p)
+	}
+	if len(q.Also) > 0 && len(q.AlsoListed) == 0 {
+		for _, p := range q.Ports {
+			q.AlsoListed = append(q.AlsoListed, p.Listed...)
+		}
+	}
+	if i := slices.IndexFunc(l.c.requirements, func(have Requirement) bool { return have.ID == q.ID }); i >= 0 {
+		if l.c.requirements[i].Source.Overlay == l.overlay {
+			l.fault(at, "requirement id %q is not unique: %s has it too", q.ID, l.c.requirements[i].Source)
+			return
+		}
+		l.c.requirements[i] = q
+		return
+	}
+	l.c.requirements = append(l.c.requirements, q)
+}
+
+func spans(list []string, fault func(error)) []Span {
+	var out []Span
+	for _, s := range list {
+		span, err := parseSpan(s)
+		fault(err)
+		out = append(out, span)
+	}
+	return out
 }
 
 // parsePort reads "https/443".
@@ -252,23 +317,4 @@ func parsePort(s string) (Port, error) {
 		return Port{}, fmt.Errorf("port %q is not a single one", s)
 	}
 	return Port{Protocol: p, Port: n}, nil
-}
-
-// parseSpan reads "2019-06-06..2020-07-01" or, still listed, "2019-06-06..".
-func parseSpan(s string) (Span, error) {
-	from, to, ok := strings.Cut(s, "..")
-	if !ok {
-		return Span{}, fmt.Errorf("span %q is not two dates with .. between", s)
-	}
-	since, err := time.Parse(time.DateOnly, from)
-	if err != nil {
-		return Span{}, fmt.Errorf("span %q does not begin with a date", s)
-	}
-	span := Span{Since: since}
-	if to != "" {
-		if span.Until, err = time.Parse(time.DateOnly, to); err != nil || !span.Until.After(since) {
-			return Span{}, fmt.Errorf("span %q does not end with a later date", s)
-		}
-	}
-	return span, nil
 }

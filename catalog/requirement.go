@@ -9,10 +9,7 @@ package catalog
 import (
 	"fmt"
 	"strconv"
-	"strings"
-	"time"
 
-	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 )
 
@@ -47,188 +44,119 @@ type Role string
 // Roles.
 const (
 	NoRole         Role = ""
-	RoleAPIServer  Role = "api-server" // wildcard over the API servers of a location
-	RoleTunnel     Role = "tunnel"     // wildcard over the tunnel ends of a location
+	RoleAPIServer  Role = "api-server" // wildcard over the API servers of a location, or their address
+	RoleTunnel     Role = "tunnel"     // wildcard over the tunnel ends of a location, or their address
 	RoleController Role = "dev-spaces" // this cluster's Dev Spaces controller
 )
 
-// Requirement is one destination that some clusters must reach.
+// Requirement is one destination that some clusters must reach, with when the
+// list said so.
 type Requirement struct {
 	ID          string // unique in the catalog, such as "base-mcr"
-	Feature     string // one of the features above
+	Feature     string // one of the features above, or one that an overlay brings
 	Cloud       string // one of the clouds above, "" when the source names none
 	Required    bool   // false: recommended
 	When        Condition
-	Destination Template
-	Role        Role
-	Ports       []Port
-	Probe       Template // a name to try in a live check; the zero Template when Destination is a name itself
-	ExitCodes   []int    // with which a node's start script ends when it is blocked (AgentBaker, 2026-08-21)
-	ReplacedBy  string   // destination that took its place, "" when none did
-	Purpose     string
-	Note        string // an oddity of the source, kept as a fact
-	Line        int    // line in the edition's document
+	Destination Destination
+	Stated      string // destination as the source prints it, where that differs from Destination
+	// Also lists the other forms in which a network rule may be written, widest
+	// last; Destination is the narrowest. AlsoListed is when they stood there.
+	Also       []Destination
+	AlsoListed []Span
+	CoveredBy  Coverage // what answers the row when it makes no rule of its own, "" when it makes one
+	Role       Role
+	Ports      []Port
+	Probe      Template // a name to try in a live check; the zero Template when Destination is a name itself
+	ExitCodes  []int    // with which a node's start script ends when it is blocked (AgentBaker, 2026-08-21)
+	ReplacedBy string   // destination that took its place, "" when none did
+	Purpose    string
+	Note       string // an oddity of the source, kept as a fact
+	NoteSince  string // first edition that the note is about, "" for all
+
+	// CloudUnstatedBefore is the first edition whose section names the cloud;
+	// before, the page printed the row for no cloud. "" when it always did (or,
+	// with an empty Cloud, never does).
+	CloudUnstatedBefore string
+
+	Lines  map[string]int // line in the document, by edition, where the text was at hand
+	Source Source
 }
+
+// StatedDestination returns the destination as the source prints it.
+func (q Requirement) StatedDestination() string {
+	if q.Stated != "" {
+		return q.Stated
+	}
+	return q.Destination.String()
+}
+
+// CloudIn returns the cloud that edition e states the row for, "" for none.
+func (q Requirement) CloudIn(e Edition) string {
+	if e.ID < q.CloudUnstatedBefore {
+		return ""
+	}
+	return q.Cloud
+}
+
+// NoteIn returns the note as far as it is about edition e.
+func (q Requirement) NoteIn(e Edition) string {
+	if e.ID < q.NoteSince {
+		return ""
+	}
+	return q.Note
+}
+
+// AlsoIn returns the other forms of the destination that edition e prints.
+func (q Requirement) AlsoIn(e Edition) []Destination {
+	if _, ok := spanAt(q.AlsoListed, e.ID); !ok {
+		return nil
+	}
+	return q.Also
+}
+
+// Source says where a requirement was read.
+type Source struct {
+	File    string // "data/base.yaml", or the file of an overlay
+	Line    int    // of the requirement in that file
+	Overlay bool   // whether it comes from the user's own directory
+}
+
+// String writes the source as "file:line".
+func (s Source) String() string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
 
 // Port is one protocol and port of a requirement.
 type Port struct {
 	Protocol flow.Protocol
 	Port     uint16
 	When     Condition // beside the requirement's own
-	Listed   []Span    // when the source listed the pair, in order
+	// WhenSince is the first edition that states When, "" when all do. Earlier
+	// ones print the pair for everyone.
+	WhenSince string
+	// Hindsight says that When is true of earlier editions as well, although they
+	// do not say so; with an empty WhenSince no edition says it.
+	Hindsight bool
+	Listed    []Span // when the source listed the pair, in order
+}
+
+// WhenIn returns the condition under which the pair is needed, as of edition e.
+func (p Port) WhenIn(e Edition) Condition {
+	if !p.Hindsight && e.ID < p.WhenSince {
+		return Condition{}
+	}
+	return p.When
+}
+
+// StatedWhenIn returns the condition that edition e itself states.
+func (p Port) StatedWhenIn(e Edition) Condition {
+	if p.Hindsight && (p.WhenSince == "" || e.ID < p.WhenSince) {
+		return Condition{}
+	}
+	return p.WhenIn(e)
 }
 
 // String writes the port as "https/443".
 func (p Port) String() string { return p.Protocol.String() + "/" + strconv.Itoa(int(p.Port)) }
 
-// ListedOn returns the span in which the pair was listed on day; ok is false
-// when it was not.
-func (p Port) ListedOn(day time.Time) (span Span, ok bool) {
-	for _, s := range p.Listed {
-		if s.Contains(day) {
-			return s, true
-		}
-	}
-	return Span{}, false
-}
-
-// Span is a stretch of days of publication.
-type Span struct {
-	Since time.Time // first day, 00:00 UTC, inclusive
-	Until time.Time // first day after, exclusive; zero: still listed in the newest known edition
-}
-
-// Contains reports whether day lies in s.
-func (s Span) Contains(day time.Time) bool {
-	return !day.Before(s.Since) && (s.Until.IsZero() || day.Before(s.Until))
-}
-
-// Facts is what conditions are read against.
-type Facts struct {
-	Cloud              string
-	Tunnel             string // "konnectivity" or "tunnel-front"
-	Linux, Windows     bool   // node operating systems
-	GPU                bool
-	AddOns             map[string]bool
-	APIServerByAddress bool
-	Optional           bool // recommended rows are wanted
-}
-
-// Condition says for which clusters something holds: every field that is set
-// must agree with the facts. The zero Condition always holds.
-type Condition struct {
-	AddOn              string `yaml:"addOn"`
-	Tunnel             string `yaml:"tunnel"`
-	Linux              *bool  `yaml:"linux"`
-	Windows            *bool  `yaml:"windows"`
-	GPU                *bool  `yaml:"gpu"`
-	APIServerByAddress *bool  `yaml:"apiServerByAddress"`
-	Optional           *bool  `yaml:"optional"`
-}
-
-// Holds reports whether c is true of f.
-func (c Condition) Holds(f Facts) bool {
-	agrees := func(want *bool, got bool) bool { return want == nil || *want == got }
-	return (c.AddOn == "" || f.AddOns[c.AddOn]) &&
-		(c.Tunnel == "" || c.Tunnel == f.Tunnel) &&
-		agrees(c.Linux, f.Linux) &&
-		agrees(c.Windows, f.Windows) &&
-		agrees(c.GPU, f.GPU) &&
-		agrees(c.APIServerByAddress, f.APIServerByAddress) &&
-		agrees(c.Optional, f.Optional)
-}
-
-// String writes the condition as a clause, "" when it always holds.
-func (c Condition) String() string {
-	var parts []string
-	if c.AddOn != "" {
-		parts = append(parts, "add-on "+c.AddOn)
-	}
-	if c.Tunnel != "" {
-		parts = append(parts, "tunnel "+c.Tunnel)
-	}
-	for _, b := range []struct {
-		want *bool
-		name string
-	}{
-		{c.Linux, "Linux nodes"}, {c.Windows, "Windows nodes"}, {c.GPU, "GPU nodes"},
-		{c.APIServerByAddress, "API server by address"}, {c.Optional, "recommended rows"},
-	} {
-		switch {
-		case b.want == nil:
-		case *b.want:
-			parts = append(parts, b.name)
-		default:
-			parts = append(parts, "no "+b.name)
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// Template is a name pattern with placeholders in angle brackets, such as
-// "*.hcp.<location>.azmk8s.io".
-type Template struct{ text string }
-
-// Placeholders that a Template may hold.
-const (
-	Location = "location" // region of the cluster
-	GUID     = "guid"     // id of the Dev Spaces controller
-)
-
-// ParseTemplate reads a template and checks that it makes a valid pattern once
-// its placeholders are filled.
-func ParseTemplate(s string) (Template, error) {
-	t := Template{s}
-	for _, p := range t.Placeholders() {
-		if p != Location && p != GUID {
-			return Template{}, fmt.Errorf("destination %q has the unknown placeholder <%s>", s, p)
-		}
-	}
-	if _, err := t.Fill(map[string]string{Location: "x", GUID: "x"}); err != nil {
-		return Template{}, err
-	}
-	return t, nil
-}
-
-// String returns the template as it was written.
-func (t Template) String() string { return t.text }
-
-// IsZero reports whether t is empty.
-func (t Template) IsZero() bool { return t.text == "" }
-
-// Placeholders returns the names between angle brackets, in order.
-func (t Template) Placeholders() []string {
-	var out []string
-	for rest := t.text; ; {
-		_, after, ok := strings.Cut(rest, "<")
-		if !ok {
-			return out
-		}
-		name, tail, ok := strings.Cut(after, ">")
-		if !ok {
-			return append(out, after)
-		}
-		out, rest = append(out, name), tail
-	}
-}
-
-// Fill puts values in the place of placeholders. A placeholder without a value
-// is an error of type *MissingError.
-func (t Template) Fill(values map[string]string) (dnsname.Pattern, error) {
-	s := t.text
-	for _, p := range t.Placeholders() {
-		v := values[p]
-		if v == "" {
-			return dnsname.Pattern{}, &MissingError{Template: t.text, Placeholder: p}
-		}
-		s = strings.ReplaceAll(s, "<"+p+">", v)
-	}
-	return dnsname.ParsePattern(s)
-}
-
-// MissingError says which placeholder of a template has no value yet.
-type MissingError struct{ Template, Placeholder string }
-
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s needs a value for <%s>", e.Template, e.Placeholder)
-}
+// ListedIn returns the span in which the pair was listed around edition e; ok
+// is false when it was not.
+func (p Port) ListedIn(e Edition) (span Span, ok bool) { return spanAt(p.Listed, e.ID) }

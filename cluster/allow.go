@@ -285,12 +285,12 @@ func (v *validator) reason(t text, key string) string {
 
 // until reads the last day of a rule and returns its end.
 func (v *validator) until(t text, key string) time.Time {
-	if !t.given() || t.s == "" {
+	day, ok := v.day(t, key)
+	if !ok {
 		return time.Time{}
 	}
-	day, err := time.Parse(time.DateOnly, t.s)
 	end := day.AddDate(0, 0, 1)
-	if err != nil || end.Year() > 9999 || day.Year() < 1 { // years that RFC 3339 can write
+	if end.Year() > 9999 { // which RFC 3339 cannot write
 		v.add(t.place, key, "write a day as YYYY-MM-DD", "%q is not a date", t.s)
 		return time.Time{}
 	}

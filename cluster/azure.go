@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // azureCluster is what is read of a managed cluster as "az aks show -o json"
@@ -33,6 +35,10 @@ type azureCluster struct {
 	AddOns         map[string]*struct {
 		Enabled bool `json:"enabled"`
 	} `json:"addonProfiles"`
+	ServiceMeshProfile *struct {
+		Mode string `json:"mode"`
+	} `json:"serviceMeshProfile"`
+	azureSwitches
 }
 
 type azureNetwork struct {
@@ -57,7 +63,8 @@ type azurePool struct {
 	VMSize       string `json:"vmSize"`
 	VNetSubnetID string `json:"vnetSubnetId"`
 	// The SDKs and ARM spell it with a capital ID; encoding/json takes both.
-	PodSubnetID string `json:"podSubnetId"`
+	PodSubnetID      string `json:"podSubnetId"`
+	NodeImageVersion string `json:"nodeImageVersion"` // such as "AKSUbuntu-2204gen2containerd-202403.25.0"
 }
 
 // FromAzure reads what "az aks show -o json" prints, or "az aks list" when
@@ -67,7 +74,7 @@ func FromAzure(data []byte) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{Source: "az aks show", known: map[string][]string{}, azure: c}
+	d := &Draft{Source: "az aks show", known: map[string][]string{}, notes: map[string][]string{}, azure: c}
 	d.set("provider", "aks")
 	d.set("cloud", string(c.cloud()))
 	d.set("location", strings.ToLower(strings.ReplaceAll(c.Location, " ", "")))
@@ -168,7 +175,8 @@ func (c azureCluster) clean() error {
 			return fmt.Errorf("az output holds %.80q, which is no Azure name", v)
 		}
 	}
-	return nil
+	_, err := c.on()
+	return err
 }
 
 // cloud tells the cloud by the domain of the API server's names.
@@ -251,23 +259,35 @@ func (c azureCluster) pools(d *Draft) {
 	slices.Sort(os)
 	d.set("nodes.os", slices.DeleteFunc(slices.Compact(os), func(s string) bool { return s == "" })...)
 	d.setBool("nodes.gpu", &gpu)
+	d.set("nodes.imageDate", c.imageDate())
 }
 
-func (c azureCluster) addOns(d *Draft) {
-	on := []string{}
-	for name, p := range c.AddOns {
-		if p == nil || !p.Enabled {
+// imageVersion ends with the image's date: older images write "2020.06.30", newer
+// ones "202403.25.0", with a number behind the day.
+var imageVersion = regexp.MustCompile(`-([0-9]{4})\.?([0-9]{2})\.([0-9]{2})(\.[0-9]+)?$`)
+
+// imageDate returns the date of the oldest image of the Linux pools, or "" when
+// one does not tell it. Windows images are named by their build, and the rows
+// that depend on the date are about Linux.
+func (c azureCluster) imageDate() string {
+	oldest := ""
+	for _, p := range c.AgentPools {
+		if strings.EqualFold(p.OSType, "windows") {
 			continue
 		}
-		switch strings.ToLower(name) {
-		case "omsagent":
-			on = append(on, string(Monitoring))
-		case "azurepolicy":
-			on = append(on, string(AzurePolicy))
+		m := imageVersion.FindStringSubmatch(p.NodeImageVersion)
+		if m == nil {
+			return ""
+		}
+		date := m[1] + "-" + m[2] + "-" + m[3]
+		if day, err := time.Parse(time.DateOnly, date); err != nil || day.Before(firstImage) {
+			return ""
+		}
+		if oldest == "" || date < oldest {
+			oldest = date
 		}
 	}
-	slices.Sort(on)
-	d.known["addOns"] = slices.Compact(on)
+	return oldest
 }
 
 // either returns the list, or the one value that older API versions have.

@@ -9,6 +9,7 @@ package cluster
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/dnsname"
@@ -34,7 +35,8 @@ type Cluster struct {
 	AllowPrivate     netset.Set   // private addresses that names may lead to
 	LoadBalancers    []netip.Addr // public addresses of the cluster's load balancers
 	Gateway          Gateway
-	Edition          string      // of the catalog: "seed" or a date; "" is the newest known
+	Edition          string      // of the catalog: "newest", "seed" or a day, with ".1", ".2" where a day has several; "" when not written
+	AsOf             time.Time   // 00:00 UTC of the day whose list holds; zero when not written, and whenever Edition is set; when neither is, the catalog's newest edition holds
 	Optional         bool        // whether recommended rows are wanted
 	IncludeNotStated bool        // whether feature rows are wanted in a cloud for which the source does not state them
 	Allow            []AllowRule // the owner's rules, in the order written
@@ -70,16 +72,6 @@ const (
 	TunnelFront  Tunnel = "tunnel-front"
 )
 
-// AddOn is an AKS add-on whose traffic the catalog knows.
-type AddOn string
-
-// The add-ons.
-const (
-	AzurePolicy AddOn = "azure-policy"
-	DevSpaces   AddOn = "dev-spaces"
-	Monitoring  AddOn = "monitoring"
-)
-
 // APIServer is where the control plane answers.
 type APIServer struct {
 	Name      dnsname.Name // zero before the cluster is created
@@ -100,7 +92,10 @@ type Network struct {
 }
 
 // Nodes is what kinds of node there are.
-type Nodes struct{ Linux, Windows, GPU bool }
+type Nodes struct {
+	Linux, Windows, GPU bool
+	ImageDate           time.Time // 00:00 UTC of the day of the oldest node image; zero: all have the current one
+}
 
 // DNS is whom the gateway asks.
 type DNS struct {
@@ -177,6 +172,20 @@ func (c *Cluster) HasAddOn(a AddOn) bool {
 		}
 	}
 	return false
+}
+
+// NetworkIsolated reports whether the cluster has no way out of its own: what
+// AKS calls a network isolated cluster, which takes its images from a private
+// registry and needs none of the core rows.
+func (c *Cluster) NetworkIsolated() bool {
+	return c.Network.OutboundType == "none" || c.Network.OutboundType == "block"
+}
+
+// CustomDNS reports whether names are asked of a server other than Azure's own.
+func (c *Cluster) CustomDNS() bool {
+	return slices.ContainsFunc(c.DNS.Servers, func(s netip.AddrPort) bool {
+		return s.Addr() != platformResolver.Addr()
+	})
 }
 
 // Inside returns the addresses of the cluster's nodes, pods and services:

@@ -182,7 +182,7 @@ func (d *decoder) block(n *yaml.Node, at place, key string, v reflect.Value) {
 	}
 	for _, name := range known {
 		if hint := t.Field(fields[name]).Tag.Get("need"); hint != "" && !seen[name].given() {
-			d.add(at, join(key, name), hint, "is missing")
+			d.add(at, join(key, name), hint, isMissing)
 		}
 	}
 }

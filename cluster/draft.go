@@ -6,6 +6,7 @@ package cluster
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -23,6 +24,7 @@ type Draft struct {
 	Lacks  []Lack // what is not known, in the order of the file
 
 	known map[string][]string // by dotted key, as text
+	notes map[string][]string // by dotted key: what az told that has no place in a description; comments below the key
 	azure azureCluster        // what the commands of Lacks are about; zero when unknown
 }
 
@@ -40,6 +42,7 @@ type InitFlags struct {
 	Cloud              string
 	Location           string
 	Edition            string
+	AsOf               string // a day, instead of Edition
 	APIServerName      string
 	APIServerAddresses []string
 	Private            *bool
@@ -54,6 +57,7 @@ type InitFlags struct {
 	OutboundType       string
 	OS                 []string
 	GPU                *bool
+	ImageDate          string // of the oldest node image
 	AddOns             []string
 	DevSpacesName      string
 	DNSServers         []string
@@ -76,6 +80,7 @@ func (d *Draft) Fill(flags InitFlags) {
 	d.set("cloud", flags.Cloud)
 	d.set("location", flags.Location)
 	d.set("edition", flags.Edition)
+	d.set("asOf", flags.AsOf)
 	d.set("apiServer.name", flags.APIServerName)
 	d.set("apiServer.addresses", flags.APIServerAddresses...)
 	d.setBool("apiServer.private", flags.Private)
@@ -90,6 +95,7 @@ func (d *Draft) Fill(flags InitFlags) {
 	d.set("network.outboundType", flags.OutboundType)
 	d.set("nodes.os", flags.OS...)
 	d.setBool("nodes.gpu", flags.GPU)
+	d.set("nodes.imageDate", flags.ImageDate)
 	d.set("addOns", flags.AddOns...)
 	d.set("devSpaces.name", flags.DevSpacesName)
 	d.set("dns.servers", flags.DNSServers...)
@@ -112,6 +118,19 @@ func (d *Draft) setBool(key string, v *bool) {
 	if v != nil {
 		d.known[key] = []string{strconv.FormatBool(*v)}
 	}
+}
+
+// Problems returns what Parse, told that d.YAML() is called name, refuses in it,
+// without what the draft says it lacks.
+func (d *Draft) Problems(name string) Errors {
+	_, err := Parse(name, d.YAML())
+	var all Errors
+	errors.As(err, &all)
+	return slices.DeleteFunc(all, func(p Problem) bool {
+		return strings.HasPrefix(p.Msg, isMissing) && slices.ContainsFunc(d.Lacks, func(l Lack) bool {
+			return l.Required && (l.Key == p.Key || strings.HasPrefix(l.Key, p.Key+"."))
+		})
+	})
 }
 
 // Known returns the dotted keys the draft has a value for, sorted.
@@ -179,6 +198,9 @@ func (w *draftWriter) block(b *bytes.Buffer, t reflect.Type, key, indent string)
 			fmt.Fprintf(b, "%s# %s%s\n", indent, oneLine(lack.What), need)
 			fmt.Fprintf(b, "%s# asked for: %s\n", indent, singleLine(lack.Command))
 			fmt.Fprintf(b, "%s# %s:\n", indent, name)
+		}
+		for _, note := range w.notes[k] {
+			fmt.Fprintf(b, "%s# %s\n", indent, singleLine(note))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/netset"
@@ -67,6 +68,8 @@ func broken(c *Cluster) error {
 		return fmt.Errorf("pods are visible but nowhere")
 	case !c.Nodes.Linux || len(c.DNS.Servers) == 0 || !slices.IsSorted(c.AddOns):
 		return fmt.Errorf("nodes, servers or add-ons: %+v", c)
+	case c.Edition != "" && !c.AsOf.IsZero() || c.AsOf != c.AsOf.UTC().Truncate(24*time.Hour) || c.Nodes.ImageDate.Before(firstImage) && !c.Nodes.ImageDate.IsZero():
+		return fmt.Errorf("dates: edition %q as of %v, image of %v", c.Edition, c.AsOf, c.Nodes.ImageDate)
 	case !netset.Private().Covers(c.AllowPrivate) || c.AllowPrivate.Overlaps(pods.Union(services)):
 		return fmt.Errorf("allowPrivate is %v", c.AllowPrivate)
 	}

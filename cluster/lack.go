@@ -71,7 +71,9 @@ func (c azureCluster) questions(d *Draft) []Lack {
 		Lack{"network.outboundType", "the way out that AKS set up", aks + "networkProfile.outboundType -o tsv", false},
 		Lack{"nodes.os", "the operating systems of the nodes", aks + "'agentPoolProfiles[].osType' -o tsv", false},
 		Lack{"nodes.gpu", "whether a node has a GPU: sizes Standard_N... do", aks + "'agentPoolProfiles[].vmSize' -o tsv", false},
-		Lack{"addOns", "the add-ons that are on", aks + "addonProfiles", false})
+		Lack{"nodes.imageDate", "the date of the oldest node image; nodes provisioned before March 2021 need a time server",
+			aks + "'agentPoolProfiles[].nodeImageVersion' -o tsv", false},
+		Lack{"addOns", "the add-ons that are on", aks + azureAddOnsQuery, false})
 	if slices.Contains(d.known["addOns"], string(DevSpaces)) {
 		qs = append(qs, Lack{"devSpaces.name", "the dataplaneFqdn of the Dev Spaces controller", "grep dataplaneFqdn ~/.azds/settings.json", false})
 	}

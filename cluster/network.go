@@ -31,7 +31,7 @@ func (v *validator) network() {
 		v.disjoint(raw.Pods.place, "network.pods", n.Pods, "network.nodes", nodes)
 		if !raw.Pods.given() && !n.PodSNAT {
 			v.add(raw.At, "network.pods", "write the prefixes pods have addresses from",
-				"is missing, but pods leave with their own addresses")
+				isMissing+", but pods leave with their own addresses")
 		}
 	case len(n.Pods) > 0 && len(n.Nodes) > 0 && !pods.Equal(nodes):
 		v.add(raw.Pods.place, "network.pods", "remove it", "is not network.nodes, but mode node-subnet gives pods addresses from there")
@@ -56,7 +56,7 @@ func (v *validator) mode() {
 	switch {
 	case n.Plugin == AzureCNI && !raw.Mode.given():
 		v.add(raw.At, "network.mode", "write overlay, node-subnet or pod-subnet; az aks show tells it as networkPluginMode",
-			"is missing, but plugin azure has three")
+			isMissing+", but plugin azure has three")
 	case n.Plugin == Kubenet || n.Plugin == PluginNone:
 		if raw.Mode.given() && n.Mode != "" {
 			v.add(raw.Mode.place, "network.mode", "remove it, or write plugin: azure", "%q is for plugin azure, but plugin is %s", raw.Mode.s, n.Plugin)

@@ -70,8 +70,9 @@ func TestFullDescription(t *testing.T) {
 			Pods:     prefixes("10.241.0.0/16"),
 			Services: prefixes("10.0.0.0/16"),
 		},
-		Nodes:         Nodes{Linux: true, Windows: true, GPU: true},
-		AddOns:        []AddOn{AzurePolicy, DevSpaces, Monitoring},
+		Nodes: Nodes{Linux: true, Windows: true, GPU: true, ImageDate: time.Date(2020, 11, 18, 0, 0, 0, 0, time.UTC)},
+		AddOns: []AddOn{AppRouting, AzurePolicy, ClusterExtensions, CostAnalysis, Defender, DevSpaces, Istio, KeyVaultCSI,
+			Monitoring, WorkloadIdentity},
 		DevSpacesName: dnsname.MustParse("azds-1a2b3c.westeurope.azds.io"),
 		DNS: DNS{
 			Servers: addrPorts("10.250.1.4:53", "10.250.1.5:5353", "[fd00::53]:53"),
@@ -89,13 +90,13 @@ func TestFullDescription(t *testing.T) {
 		},
 		Optional: true,
 		Allow: []AllowRule{{
-			ID: "supplier", Line: 40, Pattern: dnsname.MustParsePattern("*.example.com"),
+			ID: "supplier", Line: 41, Pattern: dnsname.MustParsePattern("*.example.com"),
 			Ports:   []PortSpec{{flow.ProtoHTTPS, portset.Of(443, 8443)}, {flow.ProtoTCP, portset.Of(22)}},
 			Sources: []Source{{Group: GroupPods}, {Prefix: netip.MustParsePrefix("10.240.0.4/32")}},
 			Reason:  "orders are sent to the supplier",
 			Until:   time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC),
 		}, {
-			ID: "allow-bee9c699", Line: 46, Prefixes: prefixes("20.50.0.0/16", "2603:1020::/32"),
+			ID: "allow-bee9c699", Line: 47, Prefixes: prefixes("20.50.0.0/16", "2603:1020::/32"),
 			Ports:  []PortSpec{{flow.ProtoUDP, portset.OfRanges(portset.Range{Lo: 1000, Hi: 2000})}},
 			Reason: "telemetry of the turbines",
 		}},
@@ -122,6 +123,94 @@ func TestDefaults(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got, sameValues); d != "" {
 		t.Errorf("Load differs (-want +got):\n%s", d)
+	}
+}
+
+func TestWhichListHolds(t *testing.T) {
+	const head = "cloud: public\nlocation: westeurope\nnetwork: {plugin: kubenet, nodes: 10.240.0.0/16}\n"
+	for _, row := range []struct {
+		text, edition string
+		asOf          time.Time
+	}{
+		{"", "", time.Time{}},
+		{"edition: newest", "newest", time.Time{}},
+		{"edition: seed", "seed", time.Time{}},
+		{"edition: 2021-03-02", "2021-03-02", time.Time{}},
+		{"edition: 2021-03-02.1", "2021-03-02.1", time.Time{}},
+		{"asOf: 2021-03-02", "", time.Date(2021, 3, 2, 0, 0, 0, 0, time.UTC)},
+		{"asOf: '2021-03-02'", "", time.Date(2021, 3, 2, 0, 0, 0, 0, time.UTC)},
+	} {
+		c, err := Parse("", []byte(head+row.text))
+		if err != nil {
+			t.Errorf("%q: %v", row.text, err)
+		} else if c.Edition != row.edition || !c.AsOf.Equal(row.asOf) {
+			t.Errorf("%q: edition %q as of %v, want %q and %v", row.text, c.Edition, c.AsOf, row.edition, row.asOf)
+		}
+	}
+}
+
+func TestNetworkIsolated(t *testing.T) {
+	for _, row := range []struct {
+		outboundType string
+		want         bool
+	}{
+		{"userDefinedRouting", false}, {"loadBalancer", false}, {"managedNATGateway", false}, {"userAssignedNATGateway", false},
+		{"none", true}, {"block", true},
+	} {
+		c, err := Parse("", []byte("cloud: public\nlocation: westeurope\nnetwork: {plugin: kubenet, nodes: 10.240.0.0/16, outboundType: "+row.outboundType+"}"))
+		if err != nil {
+			t.Errorf("%s: %v", row.outboundType, err)
+		} else if c.NetworkIsolated() != row.want {
+			t.Errorf("%s: network isolated is %v", row.outboundType, !row.want)
+		}
+	}
+}
+
+func TestCustomDNS(t *testing.T) {
+	for _, row := range []struct {
+		dns  string
+		want bool
+	}{
+		{"", false},
+		{"dns: {privateZones: [{zone: corp.example, servers: 10.9.0.4}]}", false},
+		{"dns: {servers: 168.63.129.16}", false},
+		{"dns: {servers: ['168.63.129.16:53']}", false},
+		{"dns: {servers: 10.9.0.4}", true},
+		{"dns: {servers: [168.63.129.16, 'fd00::53']}", true},
+	} {
+		c, err := Parse("", []byte("cloud: public\nlocation: westeurope\nnetwork: {plugin: kubenet, nodes: 10.240.0.0/16}\n"+row.dns))
+		if err != nil {
+			t.Errorf("%q: %v", row.dns, err)
+		} else if c.CustomDNS() != row.want {
+			t.Errorf("%q: custom DNS is %v", row.dns, !row.want)
+		}
+	}
+}
+
+func TestAddOnSpellings(t *testing.T) {
+	for in, want := range map[string]AddOn{
+		"monitoring": Monitoring, "Monitoring": Monitoring, "omsagent": Monitoring, "containerInsights": Monitoring,
+		"azurepolicy": AzurePolicy, "azure-policy": AzurePolicy,
+		"azureKeyvaultSecretsProvider": KeyVaultCSI, "azure-keyvault-secrets-provider": KeyVaultCSI,
+		"extensionManager": ClusterExtensions, "webAppRouting": AppRouting, "web_application_routing": AppRouting,
+		"keda": "", "": "",
+	} {
+		if got, ok := ParseAddOn(in); got != want || ok != (want != "") {
+			t.Errorf("ParseAddOn(%q) = %q, %v, want %q", in, got, ok, want)
+		}
+	}
+	seen := map[string]bool{}
+	for _, w := range addOnWords() {
+		if low := strings.ToLower(w); seen[low] {
+			t.Errorf("%q is listed twice", w)
+		} else {
+			seen[low] = true
+		}
+	}
+	for _, a := range AddOns() {
+		if got, ok := ParseAddOn(string(a)); !ok || got != a {
+			t.Errorf("%q is read as %q", a, got)
+		}
 	}
 }
 

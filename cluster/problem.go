@@ -68,6 +68,9 @@ func (e *FileError) Error() string { return e.Path + ": " + e.Msg }
 // Unwrap returns what the system said.
 func (e *FileError) Unwrap() error { return e.Err }
 
+// isMissing begins the message about a key that must be written and is not.
+const isMissing = "is missing"
+
 // findings collects problems while a description is read.
 type findings struct {
 	file string

@@ -18,12 +18,13 @@ type rawCluster struct {
 	Provider         text         `json:"provider" words:"provider" doc:"Who runs the control plane. Default aks."`
 	Cloud            text         `json:"cloud" need:"write AzureCloud, AzureChinaCloud or AzureUSGovernment, as az cloud show prints" words:"cloud" doc:"The Azure cloud, as az cloud list spells it."`
 	Location         text         `json:"location" need:"write the location as az aks show prints it, such as westeurope" shape:"^[a-z0-9]+$" doc:"The Azure location as az prints it, such as westeurope."`
-	Edition          text         `json:"edition" shape:"^(seed|[0-9]{4}-[0-9]{2}-[0-9]{2}[-.a-z0-9]*)$" doc:"The edition of the catalog: its date, or seed. Default: the newest known."`
+	Edition          text         `json:"edition" shape:"^(newest|seed|[0-9]{4}-[0-9]{2}-[0-9]{2}[-.a-z0-9]*)$" doc:"The edition of the egress list: newest, seed, or its day, with .1 or .2 where a day has two. Without it and asOf, the newest of the catalog holds."`
+	AsOf             text         `json:"asOf" shape:"^[0-9]{4}-[0-9]{2}-[0-9]{2}$" doc:"Instead of an edition, a day, YYYY-MM-DD: the egress list as it was published then."`
 	APIServer        rawAPIServer `json:"apiServer" doc:"Where the control plane answers. Without it the rules admit every API server of the location."`
 	Tunnel           text         `json:"tunnel" words:"tunnel" doc:"How the control plane reaches the nodes. Default konnectivity."`
 	Network          rawNetwork   `json:"network" need:"write it with plugin, mode and nodes" doc:"How nodes, pods and services are addressed."`
 	Nodes            rawNodes     `json:"nodes" doc:"What kinds of node there are."`
-	AddOns           texts        `json:"addOns" words:"addOns" empty:"ok" doc:"The add-ons that are on."`
+	AddOns           texts        `json:"addOns" words:"addOns" empty:"ok" doc:"The add-ons that are on. Those that cannot be written here need only the core rows."`
 	DevSpaces        rawDevSpaces `json:"devSpaces" doc:"The Azure Dev Spaces controller."`
 	DNS              rawDNS       `json:"dns" doc:"Whom the gateway asks for names."`
 	AllowPrivate     texts        `json:"allowPrivate" empty:"ok" doc:"Private prefixes that names may lead to, such as those of private endpoints."`
@@ -50,13 +51,14 @@ type rawNetwork struct {
 	Pods         texts  `json:"pods" doc:"The prefixes pods have addresses from. Required when they leave with them."`
 	Services     texts  `json:"services" doc:"The prefixes services have addresses from."`
 	PodSNAT      toggle `json:"podSNAT" doc:"Whether pods leave with their node's address. Default true, but false for pod-subnet."`
-	OutboundType text   `json:"outboundType" words:"outboundType" doc:"The way out that AKS set up. Default userDefinedRouting."`
+	OutboundType text   `json:"outboundType" words:"outboundType" doc:"The way out that AKS set up; with none or block the cluster is network isolated. Default userDefinedRouting."`
 }
 
 type rawNodes struct {
-	At  place  `json:"-"`
-	OS  texts  `json:"os" words:"os" doc:"The operating systems of the nodes. Default linux."`
-	GPU toggle `json:"gpu" doc:"Whether a node has a GPU. Default false."`
+	At        place  `json:"-"`
+	OS        texts  `json:"os" words:"os" doc:"The operating systems of the nodes. Default linux."`
+	GPU       toggle `json:"gpu" doc:"Whether a node has a GPU. Default false."`
+	ImageDate text   `json:"imageDate" shape:"^[0-9]{4}-[0-9]{2}-[0-9]{2}$" doc:"The date of the oldest node image, YYYY-MM-DD; nodes provisioned before March 2021 need a time server. Default: current."`
 }
 
 type rawDevSpaces struct {
@@ -112,7 +114,7 @@ func vocabulary(name string) []string {
 	case "os":
 		return []string{"linux", "windows"}
 	case "addOns":
-		return []string{string(Monitoring), string(AzurePolicy), string(DevSpaces)}
+		return addOnWords()
 	}
 	return nil
 }

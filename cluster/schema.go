@@ -82,7 +82,10 @@ func dress(t reflect.Type, s *jsonschema.Schema) {
 			dress(ft, p)
 		}
 	}
-	if t == reflect.TypeFor[rawAllow]() {
+	switch t {
+	case reflect.TypeFor[rawCluster]():
+		s.Not = &jsonschema.Schema{Required: []string{"edition", "asOf"}}
+	case reflect.TypeFor[rawAllow]():
 		s.OneOf = []*jsonschema.Schema{{Required: []string{"name"}}, {Required: []string{"cidr"}}}
 	}
 }

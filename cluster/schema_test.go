@@ -72,7 +72,7 @@ func TestSchemaRefuses(t *testing.T) {
 	s := compiled(t)
 	for _, name := range []string{"unknown-keys", "wrong-kinds", "empty-values", "nothing-known", "network-without-keys", "list-at-top",
 		"wrong-cloud", "location-with-space", "words", "editions", "allow-no-destination", "allow-two-destinations", "allow-nothing-said",
-		"allow-ids", "allow-until", "allow-ports"} {
+		"allow-ids", "allow-until", "allow-ports", "as-of-beside-edition", "as-of-with-time", "image-date-of-a-version", "add-ons"} {
 		text, _, _ := bytes.Cut(read(t, "testdata/bad/"+name+".yaml"), []byte("#! "))
 		if s.Validate(instance(t, text)) == nil {
 			t.Errorf("%s was accepted", name)

@@ -54,6 +54,7 @@ func (v *validator) basics() {
 	v.cloud()
 	v.location()
 	v.edition()
+	v.asOf()
 	v.nodes()
 	v.addOns()
 }
@@ -116,18 +117,41 @@ func (v *validator) edition() {
 	if !t.given() || t.s == "" {
 		return
 	}
-	if t.s != "seed" {
+	if t.s != "seed" && t.s != "newest" {
+		const hint = "write newest, seed, or a date such as 2020-05-26"
 		m := editionShape.FindStringSubmatch(t.s)
 		if m == nil {
-			v.add(t.place, "edition", "write seed, or a date such as 2020-05-26", "%q is not an edition", t.s)
+			v.add(t.place, "edition", hint, "%q is not an edition", t.s)
 			return
 		}
 		if _, err := time.Parse(time.DateOnly, m[1]); err != nil {
-			v.add(t.place, "edition", "write seed, or a date such as 2020-05-26", "%q is not a date", t.s)
+			v.add(t.place, "edition", hint, "%q is not a date", t.s)
 			return
 		}
 	}
 	v.c.Edition = t.s
+}
+
+func (v *validator) asOf() {
+	t, edition := v.raw.AsOf, v.raw.Edition
+	v.c.AsOf, _ = v.day(t, "asOf")
+	if t.given() && edition.given() {
+		v.add(t.place, "asOf", "remove one of them", "stands beside edition at %d:%d, and each says which list holds",
+			edition.Line, edition.Col)
+	}
+}
+
+// day reads a date and returns its 00:00 UTC.
+func (v *validator) day(t text, key string) (time.Time, bool) {
+	if !t.given() || t.s == "" {
+		return time.Time{}, false
+	}
+	day, err := time.Parse(time.DateOnly, t.s)
+	if err != nil || !day.After(time.Time{}) { // years that RFC 3339 can write; the zero time says that nothing is
+		v.add(t.place, key, "write a day as YYYY-MM-DD", "%q is not a date", t.s)
+		return time.Time{}, false
+	}
+	return day, true
 }
 
 func (v *validator) nodes() {
@@ -147,19 +171,33 @@ func (v *validator) nodes() {
 	if n.Windows && !n.Linux && !bad {
 		v.add(os.place, "nodes.os", "write [linux, windows]", "has no linux, but every AKS cluster has a Linux system pool")
 	}
+	n.ImageDate = v.imageDate()
 	v.c.Nodes = n
+}
+
+// firstImage is before every date a node image in use can have: AKS was a
+// preview until June 2018.
+var firstImage = time.Date(2018, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (v *validator) imageDate() time.Time {
+	t := v.raw.Nodes.ImageDate
+	day, ok := v.day(t, "nodes.imageDate")
+	if ok && day.Before(firstImage) {
+		v.add(t.place, "nodes.imageDate", "az aks show tells it as nodeImageVersion", "%q is before %s, earlier than any node image in use",
+			t.s, firstImage.Format(time.DateOnly))
+		return time.Time{}
+	}
+	return day
 }
 
 func (v *validator) addOns() {
 	for _, t := range v.raw.AddOns.items {
-		switch strings.ToLower(squeeze(t.s)) { // as az spells them
-		case "omsagent", "containerinsights", "azuremonitor":
-			v.add(t.place, "addOns", "write monitoring", "%q is not known", t.s)
+		a, ok := ParseAddOn(t.s)
+		if !ok {
+			v.add(t.place, "addOns", addOnHint(t.s), "%q is not known", t.s)
 			continue
 		}
-		if w := v.word(t, "addOns", "addOns", ""); w != "" {
-			v.c.AddOns = append(v.c.AddOns, AddOn(w))
-		}
+		v.c.AddOns = append(v.c.AddOns, a)
 	}
 	slices.Sort(v.c.AddOns)
 	v.c.AddOns = slices.Compact(v.c.AddOns)

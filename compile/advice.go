@@ -57,6 +57,15 @@ func (b *builder) statements() {
 	}
 }
 
+// nodeLocal copies what a firewall on a node itself must leave open.
+func (b *builder) nodeLocal() {
+	for _, d := range b.catalog.NodeLocal() {
+		b.p.NodeLocal = append(b.p.NodeLocal, program.NodeLocal{
+			ID: d.ID, Prefixes: d.Prefixes, Ports: d.Ports, Purpose: d.Purpose, Note: d.Note, Source: d.Source,
+		})
+	}
+}
+
 var coverageText = map[catalog.Coverage]string{
 	catalog.ByNames:            "the rules by name",
 	catalog.ByAPIServerAddress: "rules for the API server's own addresses",
@@ -139,7 +148,14 @@ func (b *builder) warnings() {
 	warn := func(id flow.RuleID, text string, cite program.Citation) {
 		b.p.Warnings = append(b.p.Warnings, program.Statement{ID: string(id), Text: text, Citation: cite})
 	}
+	if _, known := b.catalog.CloudOf(b.cluster.Location); !known {
+		warn("location", fmt.Sprintf("%s is no region that this catalog knows; names with the region in them may be wrong: compare az account list-locations -o table",
+			b.cluster.Location), program.Citation{Document: b.cluster.File})
+	}
 	for _, r := range b.p.Rules {
+		if !r.ByName() && len(r.Origins) > 0 && len(r.Origins[0].Also) > 0 && len(b.cluster.APIServer.Addresses) == 0 {
+			warn(r.ID, "the whole region's ranges are let through for the tunnel; set apiServer.addresses when they are known", r.Origins[0].Citation)
+		}
 		apex, wild := r.Pattern.Apex()
 		if !wild {
 			continue

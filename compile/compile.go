@@ -17,15 +17,19 @@ import (
 	"github.com/sallyport/sallyport/program"
 )
 
-// Compile returns the program of c under the edition that c names.
-func Compile(c *cluster.Cluster, cat *catalog.Catalog) (*program.Program, error) {
-	edition, err := cat.Edition(c.Edition)
+// Compile returns the program of c under the edition that c names, or that was
+// in force on the day it names; else under the newest. Service tags become
+// address ranges when tags is given, and stay symbols when it is nil.
+func Compile(c *cluster.Cluster, cat *catalog.Catalog, tags *catalog.ServiceTags) (*program.Program, error) {
+	edition, err := EditionOf(c, cat)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.File, err)
 	}
-	facts := factsOf(c)
+	if tags != nil && tags.Cloud != string(c.Cloud) {
+		return nil, fmt.Errorf("%s: the service tags are those of %s, the cluster is in %s", c.File, tags.Cloud, c.Cloud)
+	}
 	b := &builder{
-		cluster: c, catalog: cat, edition: edition, facts: facts,
+		cluster: c, catalog: cat, edition: edition, facts: Facts(c), tags: tags,
 		p: &program.Program{
 			Cluster: program.Cluster{
 				Provider: c.Provider, Cloud: string(c.Cloud), Location: c.Location, APIName: c.APIServer.Name,
@@ -43,6 +47,7 @@ func Compile(c *cluster.Cluster, cat *catalog.Catalog) (*program.Program, error)
 	b.p.Rules = b.merged()
 	b.fillRows()
 	b.statements()
+	b.nodeLocal()
 	b.paste()
 	b.warnings()
 	return b.p, nil
@@ -54,12 +59,22 @@ type builder struct {
 	catalog *catalog.Catalog
 	edition catalog.Edition
 	facts   catalog.Facts
+	tags    *catalog.ServiceTags // nil: none
 	p       *program.Program
 
 	wants []want
 }
 
-func factsOf(c *cluster.Cluster) catalog.Facts {
+// EditionOf returns the edition that the description asks for.
+func EditionOf(c *cluster.Cluster, cat *catalog.Catalog) (catalog.Edition, error) {
+	if !c.AsOf.IsZero() {
+		return cat.AsOf(c.AsOf)
+	}
+	return cat.Edition(c.Edition)
+}
+
+// Facts returns what the catalog's conditions are read against.
+func Facts(c *cluster.Cluster) catalog.Facts {
 	addOns := make(map[string]bool)
 	for _, a := range c.AddOns {
 		addOns[string(a)] = true
@@ -72,6 +87,10 @@ func factsOf(c *cluster.Cluster) catalog.Facts {
 		GPU:                c.Nodes.GPU,
 		AddOns:             addOns,
 		APIServerByAddress: c.APIServer.ByAddress,
+		Private:            c.APIServer.Private,
+		Isolated:           c.NetworkIsolated(),
+		CustomDNS:          c.CustomDNS(),
+		OldestNodes:        c.Nodes.ImageDate,
 		Optional:           c.Optional,
 	}
 }

@@ -35,7 +35,7 @@ func describe(t *testing.T, lines ...string) *program.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Compile(c, catalog.Default())
+	p, err := Compile(c, catalog.Default(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestEveryExampleCompilesWithAnOriginForEveryRule(t *testing.T) {
 			t.Errorf("%v", err)
 			continue
 		}
-		p, err := Compile(c, catalog.Default())
+		p, err := Compile(c, catalog.Default(), nil)
 		if err != nil {
 			t.Errorf("%s: %v", e.Name(), err)
 			continue
@@ -315,7 +315,7 @@ func TestEveryExampleCompilesWithAnOriginForEveryRule(t *testing.T) {
 			ids[string(r.ID)] = true
 		}
 		for _, row := range p.Rows {
-			if (len(row.Rules) == 0) == (row.Pending == "") {
+			if (len(row.Rules) == 0) == (row.Pending == "" && row.Covered == "") {
 				t.Errorf("%s: row %s has rules %v and waits for %q", e.Name(), row.ID, row.Rules, row.Pending)
 			}
 		}
@@ -327,8 +327,8 @@ func TestAnUnknownEditionIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Compile(c, catalog.Default())
-	const want = `cluster.yaml: edition "2021-01-01" is not in the catalog; it holds 2020-05-26 (seed)`
+	_, err = Compile(c, catalog.Default(), nil)
+	const want = `cluster.yaml: edition "2021-01-01" is not in the catalog; on that day 2020-11-17 held (--as-of 2021-01-01)`
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

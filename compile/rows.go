@@ -34,6 +34,16 @@ var (
 		Key:     "apiServer.addresses",
 		Command: "az aks show -g GROUP -n CLUSTER --query fqdn -o tsv | xargs nslookup",
 	}
+	needAPIName = program.Pending{
+		Missing: "the API server's private name",
+		Key:     "apiServer.name",
+		Command: "az aks show -g GROUP -n CLUSTER --query privateFqdn -o tsv",
+	}
+	needDestination = program.Pending{
+		Missing: "a destination: the list says only that the port must be open",
+		Key:     "allow",
+		Command: "sallyport schema | less +/allow",
+	}
 	needController = program.Pending{
 		Missing: "the name of the Dev Spaces controller",
 		Key:     "devSpaces.name",
@@ -41,19 +51,45 @@ var (
 	}
 )
 
+// needRanges says that a service tag or a region stands for addresses that only
+// the file of service tags tells.
+func needRanges(d catalog.Destination, location string) *program.Pending {
+	return &program.Pending{
+		Missing: "the address ranges of " + d.In(location),
+		Key:     "--service-tags FILE",
+		Command: "az network list-service-tags --location " + location + " -o json > service-tags.json",
+	}
+}
+
+// ranges returns the addresses behind a service tag or the region, empty when
+// no file of service tags tells them.
+func (b *builder) ranges(d catalog.Destination) netset.Set {
+	if b.tags == nil {
+		return netset.Set{}
+	}
+	prefixes, _ := b.tags.Prefixes(d, b.cluster.Location)
+	return netset.Of(prefixes...)
+}
+
 // rows turns what the edition states into rows, and into wants where the
 // destination is known.
 func (b *builder) rows() {
-	stated, notStated := b.catalog.Rows(b.edition, b.facts)
-	for _, r := range stated {
+	rows := b.catalog.Rows(b.edition, b.facts)
+	for _, r := range rows.Stated {
 		b.row(r, false)
 	}
-	for _, r := range notStated {
+	for _, r := range rows.NotStated {
 		if b.cluster.IncludeNotStated {
 			b.row(r, true)
 			continue
 		}
 		b.p.NotStated = append(b.p.NotStated, b.rowOf(r, true))
+	}
+	for _, r := range rows.NotNeeded {
+		if b.privateAPIServer(r) {
+			continue
+		}
+		b.p.NotNeeded = append(b.p.NotNeeded, b.rowOf(r, false))
 	}
 	for _, n := range b.edition.NetworkRules {
 		if n.ID == "net-api-server" && n.When.Holds(b.facts) {
@@ -62,16 +98,40 @@ func (b *builder) rows() {
 	}
 }
 
-func (b *builder) rowOf(r catalog.Row, notStated bool) program.Row {
-	return program.Row{
-		ID: r.ID(), Protocol: r.Port.Protocol, PortNumber: r.Port.Port,
-		Origin: program.Origin{
-			Requirement: r.Requirement.ID, Feature: r.Feature, Required: r.Required, NotStated: notStated,
-			Stated: r.Destination.String(), Port: r.Port.String(), Purpose: r.Purpose, ExitCodes: r.ExitCodes,
-			Since: r.Span.Since, Until: r.Span.Until, ReplacedBy: r.ReplacedBy, Note: r.Note,
-			Citation: b.cite(r.Line),
-		},
+// privateAPIServer keeps the row of a private API server's name, which the list
+// does not ask for: the traffic stays on private networks, but the name is
+// resolved by the gateway, and the traffic may pass it. Only the exact name is
+// let through.
+func (b *builder) privateAPIServer(r catalog.Row) bool {
+	if r.Role != catalog.RoleAPIServer || r.Port.Protocol.App == flow.Raw || !b.facts.Private && !b.facts.Isolated {
+		return false
 	}
+	row := b.rowOf(r, false)
+	row.Note = "The list does not ask for this in a private or isolated cluster. The nodes still need the API server's name, which this gateway resolves."
+	if b.cluster.APIServer.Name.IsZero() {
+		b.add(row, program.Rule{}, &needAPIName)
+		return true
+	}
+	rule := program.Rule{Protocol: r.Port.Protocol, Ports: portset.Of(r.Port.Port), Pattern: dnsname.Exact(b.cluster.APIServer.Name)}
+	row.Probe = b.cluster.APIServer.Name
+	b.add(row, rule, nil)
+	return true
+}
+
+func (b *builder) rowOf(r catalog.Row, notStated bool) program.Row {
+	o := program.Origin{
+		Requirement: r.Requirement.ID, Feature: r.Feature, Required: r.Required, NotStated: notStated,
+		Stated: r.StatedDestination(), Only: r.Unmet(b.facts), Port: r.Port.String(), Purpose: r.Purpose, ExitCodes: r.ExitCodes,
+		Since: catalog.Day(r.Span.Since), Until: catalog.Day(r.Span.Until), ReplacedBy: r.ReplacedBy,
+		Note: r.NoteIn(b.edition), Citation: b.cite(r.Lines[b.edition.ID]),
+	}
+	for _, d := range r.AlsoIn(b.edition) {
+		o.Also = append(o.Also, d.In(b.cluster.Location))
+	}
+	if r.Source.Overlay {
+		o.Overlay = r.Source.String()
+	}
+	return program.Row{ID: r.ID(), Protocol: r.Port.Protocol, PortNumber: r.Port.Port, Origin: o}
 }
 
 func (b *builder) cite(line int) program.Citation {
@@ -81,6 +141,11 @@ func (b *builder) cite(line int) program.Citation {
 // row adds one row, and the rule it wants or what it waits for.
 func (b *builder) row(r catalog.Row, notStated bool) {
 	row := b.rowOf(r, notStated)
+	if r.CoveredBy != "" {
+		row.Covered = coverageText[r.CoveredBy]
+		b.p.Rows = append(b.p.Rows, row)
+		return
+	}
 	rule, missing := b.ruleFor(r, &row)
 	b.add(row, rule, missing)
 }
@@ -119,9 +184,16 @@ func (b *builder) ruleFor(r catalog.Row, row *program.Row) (program.Rule, *progr
 		case len(api.Addresses) > 0:
 			rule.Prefixes = netset.OfAddrs(api.Addresses...)
 			return rule, nil
+		case r.Destination.Kind == catalog.KindAPIServer && r.Role == catalog.RoleAPIServer:
+			return rule, &needAPIAddress
 		case !api.Name.IsZero():
 			rule.Pattern, row.Probe = dnsname.Exact(api.Name), api.Name
 			return rule, nil
+		}
+		for _, d := range r.AlsoIn(b.edition) {
+			if rule.Prefixes = b.ranges(d); !rule.Prefixes.IsEmpty() {
+				return rule, nil
+			}
 		}
 		return rule, &needAPIServer
 
@@ -129,8 +201,17 @@ func (b *builder) ruleFor(r catalog.Row, row *program.Row) (program.Rule, *progr
 		rule.Pattern, row.Probe = dnsname.Exact(b.cluster.DevSpacesName), b.cluster.DevSpacesName
 		return rule, nil
 	}
-	values := map[string]string{catalog.Location: b.cluster.Location}
-	pattern, err := r.Destination.Fill(values)
+	switch d := r.Destination; d.Kind {
+	case catalog.KindServiceTag, catalog.KindRegionCIDRs:
+		if rule.Prefixes = b.ranges(d); rule.Prefixes.IsEmpty() {
+			return rule, needRanges(d, b.cluster.Location)
+		}
+		return rule, nil
+	case catalog.KindAny:
+		return rule, &needDestination
+	}
+	values := catalog.Values(b.cluster.Location, "")
+	pattern, err := r.Destination.Name.Fill(values)
 	if missing := (*catalog.MissingError)(nil); errors.As(err, &missing) {
 		return rule, &needController
 	}

@@ -72,7 +72,7 @@ func compiled(t *testing.T, text string) (*cluster.Cluster, *program.Program) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := compile.Compile(c, catalog.Default())
+	p, err := compile.Compile(c, catalog.Default(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

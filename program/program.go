@@ -28,6 +28,8 @@ type Program struct {
 
 	Pending       []Pending   // what cannot be decided yet
 	NotStated     []Row       // pairs the source states for no cloud, left out in this one
+	NotNeeded     []Row       // pairs of features the cluster has, whose condition does not hold
+	NodeLocal     []NodeLocal // what a firewall on a node itself must leave open
 	Retired       []Retired   // destinations that left the list
 	Coverage      []Coverage  // rules the source states without a destination, and what answers them
 	Prerequisites []Statement // what must be true before egress is locked
@@ -112,6 +114,8 @@ type Origin struct {
 	Required    bool         // as the source says
 	NotStated   bool         // the source does not state this for the cluster's cloud; its owner asked for it
 	Stated      string       // destination as the source prints it
+	Also        []string     // other forms in which the source writes it, such as a service tag
+	Only        string       // for which other clusters the source states it, "" when for this one
 	Port        string       // "https/443"
 	Purpose     string       // why, in one line
 	Probe       dnsname.Name // a name that stands for the destination in a live check; zero for addresses
@@ -120,6 +124,7 @@ type Origin struct {
 	Until       time.Time    // first day it was no longer published; zero: still is
 	ReplacedBy  string
 	Note        string
+	Overlay     string // file and line of the user's own catalog that this comes from, "" for the built-in one
 	Citation    Citation
 }
 
@@ -130,7 +135,18 @@ const FeatureOwner = "owner"
 type Citation struct {
 	Document string // title, or the file of an owner's rule
 	Edition  string // day of publication, "" for a file
-	Line     int
+	Line     int    // 0 when the edition's text was not at hand
+}
+
+// NodeLocal is a destination that does not leave the node's network and that a
+// firewall on the node itself must leave open.
+type NodeLocal struct {
+	ID       string
+	Prefixes []string
+	Ports    []string // "tcp/80"
+	Purpose  string
+	Note     string
+	Source   string
 }
 
 // Row is one source pair and what became of it.
@@ -142,6 +158,7 @@ type Row struct {
 	Destination string        // as compiled: the filled pattern or the addresses; "" while pending
 	Rules       []flow.RuleID // rules that fulfil it, none while pending
 	Pending     string        // what is missing, "" when nothing is
+	Covered     string        // what answers the pair when it makes no rule of its own, "" when it makes one
 }
 
 // Pending is something that cannot be decided yet.

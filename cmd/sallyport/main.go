@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/sallyport/sallyport/catalog"
 	"github.com/sallyport/sallyport/cluster"
 	"github.com/sallyport/sallyport/compile"
 	"github.com/sallyport/sallyport/lab"
@@ -105,13 +104,16 @@ Exit codes: 0 yes, 1 no (findings, denied, different), 2 bad usage or input,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), gatewayCommand(), labCommand(), schemaCommand())
+	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), catalogCommand(), gatewayCommand(), labCommand(), schemaCommand())
 	return root
 }
 
-// clusterFlag adds --cluster, whose default is the file in the current folder.
+// clusterFlag adds --cluster, whose default is the file in the current folder,
+// and the flags that say which list it is read against.
 func clusterFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVarP(file, "cluster", "c", "cluster.yaml", "cluster description, - for standard input")
+	listFlags(c)
+	c.Flags().String("service-tags", "", "file of Azure's service tags; fills AzureCloud.<Region> and RegionCIDRs")
 }
 
 // formatFlag adds -o with its choices.
@@ -121,24 +123,38 @@ func formatFlag(c *cobra.Command, format *string, choices string) {
 
 // load reads a cluster description and compiles it.
 func load(c *cobra.Command, file string) (*cluster.Cluster, *program.Program, error) {
-	var described *cluster.Cluster
-	var err error
-	if file == "-" {
-		var data []byte
-		if data, err = readAll(c); err == nil {
-			described, err = cluster.Parse("standard input", data)
-		}
-	} else {
-		described, err = cluster.Load(file)
-	}
+	described, err := describe(c, file)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := compile.Compile(described, catalog.Default())
+	cat, err := openCatalog(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := chooseEdition(c, described); err != nil {
+		return nil, nil, err
+	}
+	tags, err := openServiceTags(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := compile.Compile(described, cat, tags)
 	if err != nil {
 		return nil, nil, err
 	}
 	return described, p, nil
+}
+
+// describe reads a cluster description.
+func describe(c *cobra.Command, file string) (*cluster.Cluster, error) {
+	if file != "-" {
+		return cluster.Load(file)
+	}
+	data, err := readAll(c)
+	if err != nil {
+		return nil, err
+	}
+	return cluster.Parse("standard input", data)
 }
 
 // readAll reads standard input, as far as a description may be long.

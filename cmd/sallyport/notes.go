@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/program"
@@ -42,35 +43,57 @@ func writeNotes(w io.Writer, p *program.Program, requirements bool) {
 	if len(p.NotStated) > 0 {
 		section("left out: the source states these for no cloud")
 		for _, r := range p.NotStated {
-			fmt.Fprintf(w, "  %s %s (%s, line %d)\n", r.Stated, r.Port, r.Feature, r.Citation.Line)
+			fmt.Fprintf(w, "  %s %s (%s)%s\n", r.Stated, r.Port, r.Feature, atLine(r.Citation.Line))
 		}
 	}
-	section("stated without a destination, and what answers it")
-	for _, c := range p.Coverage {
-		fmt.Fprintf(w, "  %s: %s (line %d)\n", c.Text, c.By, c.Citation.Line)
+	if len(p.NotNeeded) > 0 {
+		section("left out: not needed by this cluster")
+		for _, r := range p.NotNeeded {
+			fmt.Fprintf(w, "  %s %s: only for %s%s\n", r.Stated, r.Port, r.Only, atLine(r.Citation.Line))
+		}
 	}
-	section("no longer needed")
+	covered := slices.DeleteFunc(slices.Clone(p.Rows), func(r program.Row) bool { return r.Covered == "" })
+	if len(p.Coverage)+len(covered) > 0 {
+		section("makes no rule of its own, and what answers it")
+		for _, c := range p.Coverage {
+			fmt.Fprintf(w, "  %s: %s%s\n", c.Text, c.By, atLine(c.Citation.Line))
+		}
+		for _, r := range covered {
+			fmt.Fprintf(w, "  %s %s, %s: %s%s\n", r.Stated, r.Port, r.Purpose, r.Covered, atLine(r.Citation.Line))
+		}
+	}
+	if len(p.Retired) > 0 {
+		section("no longer needed")
+	}
 	for _, r := range p.Retired {
 		s := strings.Join(r.Destinations, ", ")
 		if r.ReplacedBy != "" {
 			s += " -> " + r.ReplacedBy
 		}
-		fmt.Fprintf(w, "  %s: %s (line %d)\n", s, r.Text, r.Citation.Line)
+		fmt.Fprintf(w, "  %s: %s%s\n", s, r.Text, atLine(r.Citation.Line))
 	}
-	section("before you begin")
+	if len(p.Prerequisites) > 0 {
+		section("before you begin")
+	}
 	for _, s := range p.Prerequisites {
-		fmt.Fprintf(w, "  %s (line %d)\n    $ %s\n", s.Text, s.Citation.Line, s.Command)
+		fmt.Fprintf(w, "  %s%s\n    $ %s\n", s.Text, atLine(s.Citation.Line), s.Command)
+	}
+	if notes := notesOf(p); len(notes) > 0 {
+		section("odd in the source")
+		for _, n := range notes {
+			fmt.Fprintf(w, "  %s\n", n)
+		}
+	}
+	section("on the nodes themselves, where a firewall around the cluster does not see it")
+	for _, d := range p.NodeLocal {
+		fmt.Fprintf(w, "  %s %s: %s\n", strings.Join(d.Prefixes, " "), strings.Join(d.Ports, " "), d.Purpose)
 	}
 	section("advice")
 	for _, a := range p.Advice {
 		if a.Kind == "paste" {
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %s", a.Kind, a.Text)
-		if a.Citation.Line > 0 {
-			fmt.Fprintf(w, " (line %d)", a.Citation.Line)
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "  %s: %s%s\n", a.Kind, a.Text, atLine(a.Citation.Line))
 	}
 	section("to paste")
 	for _, a := range p.Advice {
@@ -78,6 +101,21 @@ func writeNotes(w io.Writer, p *program.Program, requirements bool) {
 			fmt.Fprintf(w, "  # %s\n%s\n", a.Text, indent(a.Paste))
 		}
 	}
+}
+
+// notesOf returns the oddities of the source that concern the cluster.
+func notesOf(p *program.Program) []string {
+	var out []string
+	for _, r := range p.Rows {
+		if r.Note == "" {
+			continue
+		}
+		n := r.Stated + ": " + r.Note
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 func indent(s string) string {

@@ -107,13 +107,20 @@ func requirementsTable(p *program.Program) table {
 			need = "required"
 		}
 		becomes := r.Destination
-		if r.Pending != "" {
+		switch {
+		case r.Pending != "":
 			becomes = "pending: " + r.Pending
+		case r.Covered != "":
+			becomes = "answered by " + r.Covered
 		}
 		if r.NotStated {
 			becomes += " (not stated for this cloud)"
 		}
-		t.add(fmt.Sprint(r.Citation.Line), r.Stated, r.Port, r.Feature, need, becomes, r.ID)
+		line := "-"
+		if r.Citation.Line > 0 {
+			line = fmt.Sprint(r.Citation.Line)
+		}
+		t.add(line, strings.Join(append([]string{r.Stated}, r.Also...), " or "), r.Port, r.Feature, need, becomes, r.ID)
 	}
 	return t
 }
@@ -154,7 +161,14 @@ func cited(o program.Origin) string {
 	if c.Edition == "" {
 		return fmt.Sprintf("%s:%d", c.Document, c.Line)
 	}
-	return fmt.Sprintf("%s:%d", c.Edition, c.Line)
+	where := c.Edition
+	if c.Line > 0 {
+		where += fmt.Sprintf(":%d", c.Line)
+	}
+	if o.Overlay != "" {
+		where += " (" + o.Overlay + ")"
+	}
+	return where
 }
 
 func prefixes(s netset.Set) []string {

@@ -25,6 +25,8 @@ type rulesJSON struct {
 	Rules         []ruleJSON      `json:"rules"`
 	Pending       []pendingJSON   `json:"pending"`
 	NotStated     []rowJSON       `json:"notStated"`
+	NotNeeded     []rowJSON       `json:"notNeeded"`
+	NodeLocal     []nodeLocalJSON `json:"nodeLocal"` // what a firewall on a node itself must leave open
 	Retired       []retiredJSON   `json:"retired"`
 	Coverage      []coverageJSON  `json:"networkRules"`
 	Prerequisites []statementJSON `json:"prerequisites"`
@@ -92,6 +94,8 @@ type originJSON struct {
 	Required    bool         `json:"required"`
 	NotStated   bool         `json:"notStatedForThisCloud,omitempty"`
 	Stated      string       `json:"stated"`
+	Also        []string     `json:"also,omitempty"`    // other forms in which the source writes it
+	Only        string       `json:"onlyFor,omitempty"` // for which clusters the source states it
 	Port        string       `json:"port"`
 	Purpose     string       `json:"purpose"`
 	Probe       string       `json:"probe,omitempty"`
@@ -100,13 +104,14 @@ type originJSON struct {
 	Until       string       `json:"until,omitempty"`
 	ReplacedBy  string       `json:"replacedBy,omitempty"`
 	Note        string       `json:"note,omitempty"`
+	Overlay     string       `json:"overlay,omitempty"` // file and line of the user's own catalog
 	Citation    citationJSON `json:"citation"`
 }
 
 type citationJSON struct {
 	Document string `json:"document"`
 	Edition  string `json:"edition,omitempty"`
-	Line     int    `json:"line"`
+	Line     int    `json:"line,omitempty"` // absent when the edition's text was not at hand
 }
 
 type rowJSON struct {
@@ -116,7 +121,17 @@ type rowJSON struct {
 	Destination string   `json:"destination,omitempty"` // as compiled
 	Rules       []string `json:"rules"`
 	Pending     string   `json:"pending,omitempty"`
+	Covered     string   `json:"coveredBy,omitempty"` // what answers the pair when it makes no rule of its own
 	originJSON
+}
+
+type nodeLocalJSON struct {
+	ID       string   `json:"id"`
+	Prefixes []string `json:"prefixes"`
+	Ports    []string `json:"ports"`
+	Purpose  string   `json:"purpose"`
+	Note     string   `json:"note,omitempty"`
+	Source   string   `json:"source"`
 }
 
 type pendingJSON struct {
@@ -157,9 +172,13 @@ type adviceJSON struct {
 func newRulesJSON(file string, p *program.Program, now time.Time) rulesJSON {
 	out := rulesJSON{
 		Schema: rulesSchema, Cluster: newClusterJSON(file, p), Edition: newEditionJSON(p), Pairs: len(p.Pairs()),
-		Rules: []ruleJSON{}, Pending: newPendingJSON(p), NotStated: newRowsJSON(p.NotStated), Retired: []retiredJSON{},
+		Rules: []ruleJSON{}, Pending: newPendingJSON(p), NotStated: newRowsJSON(p.NotStated),
+		NotNeeded: newRowsJSON(p.NotNeeded), NodeLocal: []nodeLocalJSON{}, Retired: []retiredJSON{},
 		Coverage: []coverageJSON{}, Prerequisites: newStatementsJSON(p.Prerequisites), Advice: []adviceJSON{},
 		Warnings: newStatementsJSON(p.Warnings),
+	}
+	for _, d := range p.NodeLocal {
+		out.NodeLocal = append(out.NodeLocal, nodeLocalJSON(d))
 	}
 	for _, g := range p.Groups {
 		out.Sources = append(out.Sources, groupJSON{g.Name, prefixes(g.Set), g.Visible, g.Why})
@@ -219,7 +238,7 @@ func newRuleJSON(r program.Rule, now time.Time) ruleJSON {
 func newOriginJSON(o program.Origin) originJSON {
 	return originJSON{
 		Requirement: o.Requirement, Feature: o.Feature, Required: o.Required, NotStated: o.NotStated, Stated: o.Stated,
-		Port: o.Port, Purpose: o.Purpose, Probe: o.Probe.String(), ExitCodes: o.ExitCodes,
+		Also: o.Also, Only: o.Only, Overlay: o.Overlay, Port: o.Port, Purpose: o.Purpose, Probe: o.Probe.String(), ExitCodes: o.ExitCodes,
 		Since: day(o.Since), Until: day(o.Until), ReplacedBy: o.ReplacedBy, Note: o.Note, Citation: citationJSON(o.Citation),
 	}
 }
@@ -229,7 +248,7 @@ func newRowsJSON(rows []program.Row) []rowJSON {
 	for i, r := range rows {
 		out[i] = rowJSON{
 			ID: r.ID, Protocol: r.Protocol.String(), PortNumber: r.PortNumber, Destination: r.Destination,
-			Rules: []string{}, Pending: r.Pending, originJSON: newOriginJSON(r.Origin),
+			Rules: []string{}, Pending: r.Pending, Covered: r.Covered, originJSON: newOriginJSON(r.Origin),
 		}
 		for _, id := range r.Rules {
 			out[i].Rules = append(out[i].Rules, string(id))

@@ -286,7 +286,10 @@ func (a whyJSON) text() string {
 			line("because", "%s (%s, %s)", o.Purpose, o.Feature, need)
 			src := fmt.Sprintf("%s, line %d", o.Citation.Document, o.Citation.Line)
 			if o.Citation.Edition != "" {
-				src = fmt.Sprintf("%s, edition %s, line %d", o.Citation.Document, o.Citation.Edition, o.Citation.Line)
+				src = o.Citation.Document + ", edition " + o.Citation.Edition
+				if o.Citation.Line > 0 {
+					src += fmt.Sprintf(", line %d", o.Citation.Line)
+				}
 			}
 			if o.Since != "" {
 				src += ", listed since " + o.Since

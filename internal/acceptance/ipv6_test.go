@@ -17,7 +17,7 @@ import (
 // TestIPv6 goes the same ways as IPv4: bound, held, verified, released.
 func TestIPv6(t *testing.T) {
 	need(t, "curl", "dig")
-	s := withGateway(t, example(t, "azure-all.yaml"))
+	s := withGateway(t, example(t, "seed-all.yaml"))
 	i := slices.IndexFunc(s.Plan.Sources, netip.Addr.Is6)
 	if i < 0 {
 		t.Fatal("the lab has no IPv6")

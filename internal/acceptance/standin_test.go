@@ -48,7 +48,7 @@ func standIn(args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := compile.Compile(c, catalog.Default())
+	p, err := compile.Compile(c, catalog.Default(), nil)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 // them, and reaches everything: the lab's rows depend on the rule they name and
 // on no other.
 func TestAMissingRuleFailsExactlyItsOwnRows(t *testing.T) {
-	s := newSite(t, example(t, "azure-all.yaml"), nil)
+	s := newSite(t, example(t, "seed-all.yaml"), nil)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestAMissingRuleFailsExactlyItsOwnRows(t *testing.T) {
 
 // TestMakeRunForEveryExample is what make run does, for each description.
 func TestMakeRunForEveryExample(t *testing.T) {
-	for _, name := range []string{"azure.yaml", "azure-all.yaml", "azure-china.yaml", "azure-usgov.yaml", "azure-new.yaml"} {
+	for _, name := range []string{"azure.yaml", "azure-all.yaml", "seed.yaml", "seed-all.yaml", "azure-china.yaml", "azure-usgov.yaml", "azure-new.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			text := example(t, name)
 			c, p := compiled(t, text)

@@ -42,7 +42,10 @@ var layout = []row{
 		name: "sources", packages: []string{"cluster", "catalog"},
 		why: "neither knows the other, so that a condition is data and not code",
 	},
-	{name: "compiler", packages: []string{"compile"}, why: "the only package that sees both sources"},
+	{
+		name: "compiler", packages: []string{"compile", "catalog/importer"},
+		why: "compile is the only package that sees both sources; an importer reads what others wrote into the words of the catalog",
+	},
 	{
 		name:     "outlets",
 		packages: []string{"decide", "flowlog", "nametable", "tlshello", "httphead", "resolver"},

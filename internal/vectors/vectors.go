@@ -3,7 +3,7 @@
 
 // Package vectors is the table of flows that every outlet must agree about: the
 // slow judge, its fast twin, and real packets through a real gateway. The flows
-// are about the cluster of examples/azure.yaml.
+// are about the cluster of examples/seed.yaml.
 package vectors
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 // Example is the cluster description that the vectors are about.
-const Example = "azure.yaml"
+const Example = "seed.yaml"
 
 // Place is where a flow goes.
 type Place uint8

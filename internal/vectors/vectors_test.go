@@ -25,7 +25,7 @@ func TestTheJudgeAndItsTwinAgreeWithTheTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := compile.Compile(c, catalog.Default())
+	p, err := compile.Compile(c, catalog.Default(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,96 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v4/plugin/loaderlimits"
+)
+
+// maxFile is the longest data file that is read, in bytes.
+const maxFile = 16 << 20
+
+// places says on which line each entry of a file's lists stands.
+type places map[string][]int
+
+// of returns the line of the entry with index i, 1 when that is not known.
+func (p places) of(list string, i int) int {
+	if i < len(p[list]) {
+		return p[list][i]
+	}
+	return 1
+}
+
+// decode reads a data file, strictly.
+func decode(data []byte, into any) (places, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("is longer than %d MiB", maxFile>>20)
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithV4Defaults(),
+		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(32))), yaml.WithKnownFields())
+	if err != nil {
+		return nil, err
+	}
+	var doc yaml.Node
+	if err := loader.Load(&doc); err != nil {
+		if err == io.EOF {
+			return nil, errors.New("is empty")
+		}
+		return nil, err
+	}
+	if err := doc.Load(into, yaml.WithV4Defaults(), yaml.WithKnownFields()); err != nil {
+		return nil, err
+	}
+	p := make(places)
+	root := &doc
+	if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
+		root = root.Content[0]
+	}
+	for i := 0; i+1 < len(root.Content) && root.Kind == yaml.MappingNode; i += 2 {
+		for _, item := range root.Content[i+1].Content {
+			p[root.Content[i].Value] = append(p[root.Content[i].Value], item.Line)
+		}
+	}
+	return p, nil
+}
+
+// lineIn finds the line that the YAML library names inside a message.
+var lineIn = regexp.MustCompile(`^(?:yaml: )?line (\d+)(?:, column \d+)?: `)
+
+// decodeFault records what the YAML library says of a file, each with its line.
+func (l *loader) decodeFault(at Source, err error) {
+	var one *yaml.LoadError
+	var many *yaml.LoadErrors
+	switch {
+	case errors.As(err, &many):
+		for _, e := range many.Errors {
+			l.yamlFault(at, e)
+		}
+	case errors.As(err, &one):
+		l.yamlFault(at, one)
+	default:
+		l.yamlFault(at, err)
+	}
+}
+
+func (l *loader) yamlFault(at Source, err error) {
+	var e *yaml.LoadError
+	msg := err.Error()
+	if errors.As(err, &e) && e.Mark.Line > 0 {
+		at.Line, msg = e.Mark.Line, e.Message
+	}
+	if m := lineIn.FindStringSubmatch(msg); m != nil {
+		at.Line, _ = strconv.Atoi(m[1])
+		msg = msg[len(m[0]):]
+	}
+	l.fault(at, "%s", strings.ReplaceAll(msg, " in type catalog.", ": not a key of "))
+}

@@ -1,0 +1,339 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package importer
+
+import (
+	"fmt"
+	"strings"
+)
+
+// namer reads destination cells.
+type namer struct {
+	known      *index
+	translated bool // the document is a translation
+}
+
+// about is what is known of a row before its destinations are read.
+type about struct {
+	feature, cloud string
+	ports          []pair // empty while only the columns are looked for
+}
+
+// problem is a part of a cell that gave no destination.
+type problem struct{ text string }
+
+// cell reads all destinations of a cell.
+func (n *namer) cell(t *text, a about) (out []destination, bad []problem) {
+	for _, p := range pieces(t) {
+		found, why := n.piece(&p, t.tagURL, a)
+		if why != "" {
+			bad = append(bad, problem{why})
+		}
+		cloud := ""
+		if p.remark != "" {
+			cloud = cloudOf(p.remark)
+		}
+		if len(found) == 0 && cloud != "" && len(out) > 0 && len(p.tokens) == 0 {
+			out[len(out)-1].cloud = cloud // the remark stands on a line of its own
+		}
+		for i := range found {
+			if p.wide && !found[i].code {
+				found[i].rules |= ruleSeparator
+			}
+			found[i].cloud = cloud
+		}
+		if len(found) > 1 && cloud != "" { // it belongs to the name before it
+			for i := range found[:len(found)-1] {
+				found[i].cloud = ""
+			}
+		}
+		out = append(out, found...)
+	}
+	return out, bad
+}
+
+// chain is a run of tokens that dots hold together over spaces.
+type chain struct {
+	tokens []token
+	before []token // the words before it, since the last chain
+}
+
+func (c *chain) joined() string {
+	var b strings.Builder
+	for _, t := range c.tokens {
+		b.WriteString(t.s)
+	}
+	return b.String()
+}
+
+// piece reads the destinations between two separators. Either all that looks
+// like a name becomes one, or nothing does.
+func (n *namer) piece(p *piece, tagURL bool, a about) ([]destination, string) {
+	chains := link(p.tokens)
+	var (
+		out  []destination
+		fail string
+	)
+	for i := range chains {
+		found, why := n.chain(&chains[i], tagURL, a)
+		if why != "" {
+			if fail == "" {
+				fail = why
+			}
+			continue
+		}
+		out = append(out, found...)
+	}
+	inCodeAlone := len(out) > 0
+	for _, d := range out {
+		inCodeAlone = inCodeAlone && d.code
+	}
+	switch {
+	case len(chains) == 0: // words alone: a name that lost all its dots?
+		if len(p.tokens) < 2 || len(p.tokens) > 8 || n.known.empty() {
+			return nil, ""
+		}
+		return n.rescue(p, a, "")
+	case fail != "" && !inCodeAlone:
+		return n.rescue(p, a, fail)
+	case fail != "":
+		return out, fail
+	case len(out) > 1:
+		return n.several(p, out, a)
+	}
+	return out, ""
+}
+
+// link joins tokens into chains: over a gap with a dot or a colon at it.
+func link(tokens []token) []chain {
+	var (
+		out   []chain
+		words []token
+	)
+	for i := 0; i < len(tokens); i++ {
+		t := tokens[i]
+		next := i+1 < len(tokens) && continues(t, tokens[i+1])
+		if !isFragment(t.s) && keywords[strings.ToLower(t.s)].name == "" && !next {
+			if !isWord(t.s) { // neither word nor name: let it be judged
+				out = append(out, chain{tokens: []token{t}, before: words})
+				words = nil
+				continue
+			}
+			words = append(words, t)
+			continue
+		}
+		c := chain{tokens: []token{t}, before: words}
+		words = nil
+		for i+1 < len(tokens) && continues(tokens[i], tokens[i+1]) {
+			i++
+			c.tokens = append(c.tokens, tokens[i])
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// continues reports whether b goes on with the name that a begins.
+func continues(a, b token) bool {
+	if b.s == "." || a.s == "." || a.s == "*" {
+		return strings.HasPrefix(b.s, ".") || a.s == "."
+	}
+	switch {
+	case strings.HasSuffix(a.s, ".") && !strings.HasSuffix(a.s, "..."):
+		return isFragment(b.s) || isWord(b.s) && isASCII(b.s) || strings.HasSuffix(a.s, "*.")
+	case strings.HasPrefix(b.s, ".") && len(b.s) > 1:
+		return isFragment(a.s) && !strings.Contains(a.s, ":") || isWord(a.s) && isASCII(a.s)
+	case strings.HasSuffix(a.s, ":"):
+		return digits(b.s)
+	case strings.HasPrefix(b.s, ":"):
+		return digits(b.s[1:]) && isFragment(a.s+".")
+	}
+	return false
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// chain reads one chain as one destination.
+func (n *namer) chain(c *chain, tagURL bool, a about) ([]destination, string) {
+	s := c.joined()
+	var r rules
+	code := true
+	for i, t := range c.tokens {
+		if i > 0 && t.gap == gapSpace || t.space {
+			r |= ruleSpace
+		}
+		if t.marks&wasWide != 0 || t.quote {
+			r |= ruleSeparator
+		}
+		if t.marks&wasEscape != 0 {
+			r |= rulePlaceholder
+		}
+		code = code && t.code
+	}
+	d, ok := canonical(s)
+	if !ok && len(c.tokens) == 1 && tagURL && code {
+		d, ok = serviceTag(s)
+	}
+	if !ok {
+		if len(c.tokens) == 1 && !nameLike(s) {
+			return nil, "" // a word with a full stop, a lone bracket
+		}
+		return nil, fmt.Sprintf("%q is no valid destination", s)
+	}
+	d.rules |= r
+	d.code = code && r&ruleSpace == 0
+	if len(c.tokens) > 1 && r&ruleSpace != 0 {
+		if found, why, decided := n.joint(c, d, a); decided {
+			return found, why
+		}
+	}
+	return n.judge(d, c, a)
+}
+
+// nameLike reports whether s, which is no destination, looks as if it should
+// have been one.
+func nameLike(s string) bool {
+	s = strings.Trim(s, ".:")
+	return strings.ContainsAny(s, ".*<>/") || strings.Contains(s, ":")
+}
+
+// serviceTag reads a tag of which only the shape is known; it stands in code
+// beside a link to the list of tags.
+func serviceTag(s string) (d destination, ok bool) {
+	s, d.port, ok = cutPort(s)
+	if !ok || len(s) < 4 || s[0] < 'A' || s[0] > 'Z' {
+		return d, false
+	}
+	for i := range len(s) {
+		if !isNameByte(s[i]) && s[i] != '.' {
+			return d, false
+		}
+	}
+	d.kind, d.name = KindServiceTag, s
+	return d, !strings.HasSuffix(s, ".")
+}
+
+// joint judges a join over spaces. Two complete names are never glued, and a
+// word before a name is only part of it when the catalog knows the result.
+func (n *namer) joint(c *chain, d destination, a about) (found []destination, why string, decided bool) {
+	left := ""
+	for i := range c.tokens[:len(c.tokens)-1] {
+		left += c.tokens[i].s
+		right := ""
+		for _, t := range c.tokens[i+1:] {
+			right += t.s
+		}
+		l, lok := canonical(strings.TrimSuffix(left, "."))
+		r, rok := canonical(strings.TrimPrefix(right, "."))
+		if lok && rok && l.kind == KindName && (r.kind == KindName || r.kind == KindAny) && l.name[0] != '.' {
+			return nil, fmt.Sprintf("%q may be two names", c.joined()), true
+		}
+	}
+	first := c.tokens[0].s
+	if isWord(strings.TrimRight(first, ".")) && d.kind == KindName && !n.knows(d, a) {
+		return nil, fmt.Sprintf("%q may be a name or a word before one, and the catalog does not know it", d.name), true
+	}
+	return nil, "", false
+}
+
+// knows reports whether the catalog knows d with the ports of the row, or at
+// all while these are not known.
+func (n *namer) knows(d destination, a about) bool {
+	if len(a.ports) == 0 {
+		return len(n.known.pairs[d.name]) > 0
+	}
+	return n.known.knowsAll(d.name, portsOf(d, a.ports))
+}
+
+// portsOf keeps the ports that d can have: its own, when it gives one.
+func portsOf(d destination, ports []pair) []pair {
+	if d.port == 0 {
+		return ports
+	}
+	var out []pair
+	for _, p := range ports {
+		if p.port == d.port {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// several judges a piece that holds more than one destination without a
+// separator: words or code spans must part them, or the catalog must know all.
+func (n *namer) several(p *piece, out []destination, a about) ([]destination, string) {
+	parted := true
+	for i := 1; i < len(p.tokens); i++ {
+		x, y := p.tokens[i-1], p.tokens[i]
+		if isFragment(x.s) && isFragment(y.s) && !continues(x, y) && !(x.code && y.code && y.gap == gapSeam) {
+			parted = false
+		}
+	}
+	if parted {
+		return out, ""
+	}
+	for i := range out {
+		if out[i].kind == KindName && !n.knows(out[i], a) {
+			return nil, fmt.Sprintf("%q holds names without a separator that the catalog does not know", p.text())
+		}
+		out[i].rules |= ruleSeparator
+	}
+	return out, ""
+}
+
+// rescue reads a damaged piece as the only destination of the catalog that it
+// can mean.
+func (n *namer) rescue(p *piece, a about, why string) ([]destination, string) {
+	tokens := p.tokens
+	for len(tokens) > 1 && (joiners[strings.ToLower(tokens[0].s)] || tokens[0].s == "-") {
+		tokens = tokens[1:]
+	}
+	for len(tokens) > 1 && joiners[strings.ToLower(tokens[len(tokens)-1].s)] {
+		tokens = tokens[:len(tokens)-1]
+	}
+	s := (&piece{tokens: tokens}).text()
+	if len(s) > 300 || n.known.empty() {
+		return nil, why
+	}
+	bare, port, ok := cutPort(strings.ReplaceAll(s, " :", ":"))
+	if !ok {
+		bare, port = s, 0
+	}
+	d := destination{kind: KindName, port: port, rules: ruleCatalog}
+	candidates := n.known.like(bare)
+	if len(candidates) == 0 {
+		candidates = n.known.translated(bare)
+	}
+	name, count := n.known.one(candidates, portsOf(d, a.ports), a.feature, a.cloud)
+	switch {
+	case count == 0 || port != 0 && len(a.ports) > 0 && len(portsOf(d, a.ports)) == 0:
+		return nil, why
+	case count > 1:
+		return nil, fmt.Sprintf("%q can mean more than one destination of the catalog", s)
+	}
+	full, ok := canonical(name)
+	if !ok {
+		return nil, why
+	}
+	d.kind, d.name = full.kind, name
+	return []destination{d}, ""
+}
+
+// fromCatalog makes d the only one of candidates that the catalog knows with
+// the row's ports.
+func (n *namer) fromCatalog(d destination, candidates []string, a about) ([]destination, bool) {
+	name, count := n.known.one(candidates, portsOf(d, a.ports), a.feature, a.cloud)
+	if count != 1 {
+		return nil, false
+	}
+	d.name, d.rules = name, d.rules|ruleCatalog
+	return []destination{d}, true
+}

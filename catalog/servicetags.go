@@ -1,0 +1,107 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ServiceTags is the weekly file of address ranges behind Azure's service tags
+// ("Azure IP Ranges and Service Tags", microsoft.com/download, and the API
+// serviceTags, version 2024-05-01).
+type ServiceTags struct {
+	Cloud        string // AzureCloud ...
+	ChangeNumber int    // grows with each publication
+	tags         map[string][]netip.Prefix
+	names        []string
+}
+
+// maxServiceTags is the longest file that is read, in bytes; the public one had
+// about 4 MiB in 2026.
+const maxServiceTags = 64 << 20
+
+// clouds as the file spells them.
+var serviceTagClouds = map[string]string{
+	"public": AzureCloud, "azurecloud": AzureCloud, "azurechina": AzureChinaCloud, "china": AzureChinaCloud,
+	"azurechinacloud": AzureChinaCloud, "azuregovernment": AzureUSGovernment, "usgov": AzureUSGovernment,
+	"azureusgovernment": AzureUSGovernment, "government": AzureUSGovernment,
+}
+
+// ReadServiceTags reads such a file and checks every prefix in it.
+func ReadServiceTags(r io.Reader) (*ServiceTags, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxServiceTags+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxServiceTags {
+		return nil, fmt.Errorf("is longer than %d MiB", maxServiceTags>>20)
+	}
+	var raw struct {
+		ChangeNumber json.Number `json:"changeNumber"`
+		Cloud        string      `json:"cloud"`
+		Values       []struct {
+			Name       string `json:"name"`
+			Properties struct {
+				AddressPrefixes []string `json:"addressPrefixes"`
+			} `json:"properties"`
+		} `json:"values"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		var at *json.SyntaxError
+		if errors.As(err, &at) {
+			return nil, fmt.Errorf("line %d: %w", 1+strings.Count(string(data[:at.Offset]), "\n"), err)
+		}
+		return nil, err
+	}
+	t := &ServiceTags{Cloud: serviceTagClouds[strings.ToLower(raw.Cloud)], tags: make(map[string][]netip.Prefix)}
+	if n, err := raw.ChangeNumber.Int64(); err == nil {
+		t.ChangeNumber = int(n)
+	}
+	if t.Cloud == "" {
+		return nil, fmt.Errorf("cloud %q is not Public, AzureChina or AzureGovernment: is this a service tags file?", raw.Cloud)
+	}
+	if len(raw.Values) == 0 {
+		return nil, errors.New("holds no service tag: is this a service tags file?")
+	}
+	var errs []error
+	for _, v := range raw.Values {
+		var list []netip.Prefix
+		for _, s := range v.Properties.AddressPrefixes {
+			p, err := netip.ParsePrefix(s)
+			if err != nil || p != p.Masked() {
+				errs = append(errs, fmt.Errorf("%s: %q is not a prefix", v.Name, s))
+				continue
+			}
+			list = append(list, p)
+		}
+		t.tags[strings.ToLower(v.Name)] = list
+		t.names = append(t.names, v.Name)
+	}
+	if len(errs) > 10 {
+		errs = append(errs[:10], fmt.Errorf("and %d more", len(errs)-10))
+	}
+	return t, errors.Join(errs...)
+}
+
+// Prefixes returns the ranges behind a destination at a location: a service
+// tag, whose <Region> is filled with it, or the ranges of the region. ok is
+// false when the file has no such tag.
+func (t *ServiceTags) Prefixes(d Destination, location string) (prefixes []netip.Prefix, ok bool) {
+	tag := d.In(location)
+	switch d.Kind {
+	case KindRegionCIDRs:
+		tag = "AzureCloud." + location
+	case KindServiceTag:
+	default:
+		return nil, false
+	}
+	prefixes, ok = t.tags[strings.ToLower(tag)]
+	return slices.Clone(prefixes), ok && len(prefixes) > 0
+}
