@@ -175,6 +175,15 @@ func (w Pair) covers(p Pair) bool {
 		w.Destination != p.Destination && strings.HasSuffix(p.Destination, suffix)
 }
 
+// standsFor reports whether a is the wildcard over every API server or tunnel end
+// of the region, and b the address of the cluster's own.
+func (a Asked) standsFor(b Asked) bool {
+	role := a.Rows[0].Role
+	return (role == RoleAPIServer || role == RoleTunnel) && strings.HasPrefix(a.Pair.Destination, "*.") &&
+		b.Pair.Destination == apiServerPublicIP && a.Pair.Protocol == b.Pair.Protocol && a.Pair.Port == b.Pair.Port &&
+		a.Pair.Cloud == b.Pair.Cloud
+}
+
 // effects groups what belongs together. What is left stands alone. The pairs in
 // it are those it was given, each once.
 func effects(opened, closed []Asked) []Change {
@@ -187,7 +196,7 @@ func effects(opened, closed []Asked) []Change {
 			}
 			var under []Asked
 			for j, n := range narrow {
-				if !usedNarrow[j] && w.Pair.Feature == n.Pair.Feature && w.Pair.covers(n.Pair) {
+				if !usedNarrow[j] && w.Pair.Feature == n.Pair.Feature && (w.Pair.covers(n.Pair) || w.standsFor(n)) {
 					under = append(under, n)
 					usedNarrow[j] = true
 				}

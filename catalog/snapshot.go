@@ -23,6 +23,7 @@ type snapshotRow struct {
 	cloud       string
 	required    bool
 	destination Destination
+	stated      string // as printed
 	ports       []Port
 	line        int
 	purpose     string
@@ -49,6 +50,7 @@ func (l *loader) snapshot(at Source, raw rawFile, where func(string, int) Source
 		at := where("rows", i)
 		s := snapshotRow{
 			at: at, feature: row.Feature, cloud: row.Cloud, required: row.Required, line: row.Line, purpose: row.Purpose,
+			stated: row.Destination,
 		}
 		var err error
 		if s.destination, err = ParseDestination(starred(row.Destination)); err != nil {
@@ -164,7 +166,7 @@ func (r snapshotRow) states(q Requirement) form {
 		r.cloud == "" && q.Cloud != "" && q.Cloud != AzureCloud && !q.nameTellsCloud() {
 		return noForm
 	}
-	if r.destination == q.Destination {
+	if r.stated == q.StatedDestination() {
 		return firstForm
 	}
 	if slices.Contains(q.Also, r.destination) {
@@ -204,6 +206,9 @@ func (l *loader) newRequirement(t snapshot, r snapshotRow, ports []Port) {
 	q := Requirement{
 		ID: id, Feature: r.feature, Cloud: r.cloud, Required: r.required, Destination: r.destination, Ports: ports,
 		Purpose: r.purpose, Lines: withLine(nil, t.edition.ID, r.line), Source: r.at,
+	}
+	if r.stated != q.Destination.String() {
+		q.Stated = r.stated
 	}
 	if q.Purpose == "" {
 		q.Purpose = "listed in edition " + t.edition.ID

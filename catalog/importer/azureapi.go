@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/catalog"
@@ -75,7 +76,11 @@ func (a *apiReader) token() (json.Token, error) {
 	if err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			off = min(max(int(syntax.Offset)-1, 0), len(a.data))
+			// Some errors count the character at fault, some stop before it.
+			off = min(int(syntax.Offset), len(a.data))
+			if off > 0 && (off == len(a.data) || !strings.Contains(err.Error(), strconv.QuoteRune(rune(a.data[off])))) {
+				off--
+			}
 		} else {
 			off = len(a.data)
 		}
@@ -277,11 +282,11 @@ func (a *apiReader) detail() (d detail, err error) {
 	err = a.object(func(key string, t json.Token) error {
 		switch key {
 		case "port", "protocol":
-			d.line = a.line
 			if t == json.Delim('{') || t == json.Delim('[') {
 				return a.shape("%s is neither a number nor a string", key)
 			}
 			if key == "port" {
+				d.line = a.line
 				d.port = fmt.Sprint(t)
 			} else {
 				d.protocol = fmt.Sprint(t)

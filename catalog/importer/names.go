@@ -74,9 +74,11 @@ func (n *namer) piece(p *piece, tagURL bool, a about) ([]destination, string) {
 	var (
 		out  []destination
 		fail string
+		torn bool // a part of the piece is no destination at all
 	)
 	for i := range chains {
-		found, why := n.chain(&chains[i], tagURL, a)
+		found, why, invalid := n.chain(&chains[i], tagURL, a)
+		torn = torn || invalid
 		if why != "" {
 			if fail == "" {
 				fail = why
@@ -95,8 +97,10 @@ func (n *namer) piece(p *piece, tagURL bool, a about) ([]destination, string) {
 			return nil, ""
 		}
 		return n.rescue(p, a, "")
-	case fail != "" && !inCodeAlone:
+	case torn && !inCodeAlone:
 		return n.rescue(p, a, fail)
+	case fail != "" && !inCodeAlone:
+		return nil, fail
 	case fail != "":
 		return out, fail
 	case len(out) > 1:
@@ -161,8 +165,9 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// chain reads one chain as one destination.
-func (n *namer) chain(c *chain, tagURL bool, a about) ([]destination, string) {
+// chain reads one chain as one destination. When it is none, why says so, and
+// invalid whether that is for its form alone.
+func (n *namer) chain(c *chain, tagURL bool, a about) (found []destination, why string, invalid bool) {
 	s := c.joined()
 	var r rules
 	code := true
@@ -184,18 +189,19 @@ func (n *namer) chain(c *chain, tagURL bool, a about) ([]destination, string) {
 	}
 	if !ok {
 		if len(c.tokens) == 1 && !nameLike(s) {
-			return nil, "" // a word with a full stop, a lone bracket
+			return nil, "", false // a word with a full stop, a lone bracket
 		}
-		return nil, fmt.Sprintf("%q is no valid destination", s)
+		return nil, fmt.Sprintf("%q is no valid destination", s), true
 	}
 	d.rules |= r
 	d.code = code && r&ruleSpace == 0
 	if len(c.tokens) > 1 && r&ruleSpace != 0 {
 		if found, why, decided := n.joint(c, d, a); decided {
-			return found, why
+			return found, why, false
 		}
 	}
-	return n.judge(d, c, a)
+	found, why = n.judge(d, c, a)
+	return found, why, false
 }
 
 // nameLike reports whether s, which is no destination, looks as if it should

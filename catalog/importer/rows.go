@@ -5,6 +5,7 @@ package importer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/catalog"
@@ -221,7 +222,7 @@ func (r *rowReader) portAt(v *view, cols columns) int {
 		return cols.port
 	}
 	for i := range v.text {
-		if v.isPorts[i] && i != cols.destination && v.ports[i].explicit() {
+		if v.isPorts[i] && i != cols.destination {
 			return i
 		}
 	}
@@ -255,9 +256,11 @@ func (r *rowReader) row(v *view, cols columns, sec section) {
 	}
 	if !ok {
 		found, _ := r.cell(v.text[cols.destination], about{})
-		if at < 0 && v.protoAt >= 0 && allHavePorts(found) { // the cell itself gives the port
-			for _, d := range found {
-				ports = append(ports, pair{v.protocol, d.port})
+		if at < 0 && v.protoAt >= 0 && allHavePorts(found) && (cols.port < 0 || cellAt(v.row, cols.port) == "" || cols.port == v.protoAt) {
+			for _, d := range found { // the cell itself gives the port
+				if p := (pair{v.protocol, d.port}); !slices.Contains(ports, p) {
+					ports = append(ports, p)
+				}
 			}
 		} else {
 			r.badPort(v, cols, at)

@@ -21,7 +21,7 @@ const maxLines = 200000
 // split makes a source. A fence or a comment that is never closed is not taken
 // for one, since the rest of the document would be lost with it; it is noted.
 func split(text []byte, rep *report) *source {
-	all := strings.SplitN(string(text), "\n", maxLines+1)
+	all := strings.SplitN(string(text), "\n", min(maxLines, bytes.Count(text, []byte{'\n'}))+1)
 	switch last := len(all) - 1; {
 	case len(all) > maxLines:
 		rep.note(maxLines, "lines behind the first %d are not read", maxLines)

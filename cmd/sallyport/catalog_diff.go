@@ -223,6 +223,9 @@ func diffTable(d catalog.Diff, s catalog.Scope) table {
 				why = "replaced by " + x.ReplacedBy
 			}
 		}
+		if opened && a.Rows[0].CoveredBy == catalog.ByNames {
+			why += "; the names of its section do as well"
+		}
 		if x.Still != "" {
 			why += "; open through " + x.Still
 		}

@@ -40,7 +40,7 @@ func agree(t *testing.T, s *site, passed bool, proto flow.Protocol, host string,
 
 func TestCurl(t *testing.T) {
 	need(t, "curl")
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	for _, row := range []struct {
 		name  string
 		url   string
@@ -76,7 +76,7 @@ func TestCurl(t *testing.T) {
 }
 
 func TestAGoClientWithAPostQuantumHello(t *testing.T) {
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	t.Run("in_two_segments", func(t *testing.T) {
 		_, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443, Split: []int{700}, Delay: 20 * time.Millisecond})
 		if !got.OK {
@@ -119,7 +119,7 @@ func TestAGoClientWithAPostQuantumHello(t *testing.T) {
 
 func TestOpenSSL(t *testing.T) {
 	need(t, "openssl")
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	connect := func(name string) lab.Result {
 		return s.run("sh", "-c", "echo Q | timeout 10 openssl s_client -connect mcr.microsoft.com:443 -servername "+name+
 			" -CAfile "+s.CAFile()+" -verify_return_error -brief 2>&1")
@@ -138,7 +138,7 @@ func TestOpenSSL(t *testing.T) {
 // and exits.
 func TestChronyAsksForTheTime(t *testing.T) {
 	need(t, "chronyd")
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	query := func(server string) lab.Result {
 		return s.run("timeout", "20", "chronyd", "-Q", "-x", "-u", "root", "-t", "6", "-f", "/dev/null",
 			"server "+server+" iburst maxsamples 2", "pidfile "+filepath.Join(s.Dir, "chronyd.pid"), "cmdport 0")
@@ -157,7 +157,7 @@ func TestChronyAsksForTheTime(t *testing.T) {
 
 func TestDig(t *testing.T) {
 	need(t, "dig")
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	for _, transport := range []string{"+notcp", "+tcp"} {
 		r := s.run("dig", transport, "+time=3", "+tries=1", "mcr.microsoft.com")
 		if out := string(r.Stdout); r.Code != 0 || !strings.Contains(out, "status: NOERROR") || !strings.Contains(out, s.Plan.Shared.String()) {
@@ -177,7 +177,7 @@ func TestDig(t *testing.T) {
 
 func TestAptUpdateFromAnHTTPMirror(t *testing.T) {
 	need(t, "apt-get")
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	mirror := filepath.Join(s.Dir, "mirror")
 	writeMirror(t, filepath.Join(mirror, "ubuntu"))
 	if err := s.Internet.SetSites(t.Context(), map[string]string{"security.ubuntu.com": mirror}); err != nil {
@@ -242,8 +242,8 @@ func write(t *testing.T, path string, data []byte) {
 func TestSSHOnAnAllowedAndARefusedPort(t *testing.T) {
 	need(t, "ssh", "sshd", "ssh-keygen")
 	const host, allowed, refused = "20.61.0.1", 2222, 2223
-	s := newSite(t, example(t, "azure.yaml"), nil)
-	s.write(example(t, "azure.yaml") + "- {cidr: " + host + "/32, ports: tcp/2222, reason: a server of ours}\n")
+	s := newSite(t, example(t, "seed.yaml"), nil)
+	s.write(example(t, "seed.yaml") + "- {cidr: " + host + "/32, ports: tcp/2222, reason: a server of ours}\n")
 	s.start()
 	startSSHD(t, s, host, allowed, refused)
 	connect := func(port int) lab.Result {
@@ -313,7 +313,7 @@ func startSSHD(t *testing.T, s *site, host string, ports ...int) {
 }
 
 func TestAPathOf1400Bytes(t *testing.T) {
-	s := newSite(t, example(t, "azure.yaml"), func(o *lab.Options) { o.PathMTU = 1400 })
+	s := newSite(t, example(t, "seed.yaml"), func(o *lab.Options) { o.PathMTU = 1400 })
 	s.start()
 	const n = 4 << 20
 	for _, row := range []struct{ kind, name string }{{client.HTTPS, "mcr.microsoft.com"}, {client.HTTP, "security.ubuntu.com"}} {
@@ -331,7 +331,7 @@ func TestAPathOf1400Bytes(t *testing.T) {
 // TestAClientWithAnAddressFromBeforeTheTTL dials what it resolved long ago: the
 // name has moved since, and the TTL is over.
 func TestAClientWithAnAddressFromBeforeTheTTL(t *testing.T) {
-	s := newSite(t, example(t, "azure.yaml"), func(o *lab.Options) { o.TTL = 1 })
+	s := newSite(t, example(t, "seed.yaml"), func(o *lab.Options) { o.TTL = 1 })
 	s.start()
 	const name = "packages.microsoft.com"
 	a, err := s.Ask(t.Context(), client.Question{Name: name})
@@ -362,7 +362,7 @@ func TestAClientWithAnAddressFromBeforeTheTTL(t *testing.T) {
 // behind the name of the Microsoft one.
 func TestARegistryPull(t *testing.T) {
 	need(t, "skopeo", "docker-registry")
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	startRegistry(t, s)
 	image := filepath.Join(s.Dir, "image")
 	writeImage(t, image)

@@ -40,7 +40,7 @@ func (s *site) sameHost(t *testing.T, before string) {
 
 func TestTheHostIsLeftAsItWasWhenTheGatewayCannotStart(t *testing.T) {
 	need(t, "nft", "setpriv")
-	good := example(t, "azure.yaml")
+	good := example(t, "seed.yaml")
 	for _, row := range []struct {
 		name string
 		argv func(s *site) []string
@@ -125,7 +125,7 @@ func anotherResolver() error {
 
 func TestOffRemovesEverythingThatIsOurs(t *testing.T) {
 	need(t, "nft")
-	s := newSite(t, example(t, "azure.yaml"), nil)
+	s := newSite(t, example(t, "seed.yaml"), nil)
 	// Somebody else's table, rule and mark stay.
 	foreign := []string{
 		"nft add table ip other", "nft add chain ip other c '{ type filter hook forward priority 10; }'",
@@ -166,7 +166,7 @@ func TestOffRemovesEverythingThatIsOurs(t *testing.T) {
 }
 
 func TestASecondGatewayWithTheSameStateIsRefused(t *testing.T) {
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv()})
 	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stderr), "runs already, as process") {
 		t.Errorf("%v %d %s", err, r.Code, r.Stderr)
@@ -180,7 +180,7 @@ func TestASecondGatewayWithTheSameStateIsRefused(t *testing.T) {
 // internet's side.
 func TestOurOwnPortsAreClosedToTheOutside(t *testing.T) {
 	need(t, "dig", "curl")
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	outside := func(argv ...string) lab.Result {
 		t.Helper()
 		r, err := s.Internet.Run(t.Context(), lab.Cmd{Argv: argv})

@@ -69,7 +69,7 @@ func TestIPv6(t *testing.T) {
 // TestWithoutAnIPv6WayOutThereAreNoIPv6Answers keeps clients from waiting for
 // what cannot come.
 func TestWithoutAnIPv6WayOutThereAreNoIPv6Answers(t *testing.T) {
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	a, err := s.Ask(t.Context(), client.Question{Name: "mcr.microsoft.com", Type: "AAAA"})
 	if err != nil || a.Rcode != "NOERROR" || len(a.Addrs) != 0 {
 		t.Errorf("%+v, %v", a, err)

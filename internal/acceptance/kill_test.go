@@ -24,7 +24,7 @@ import (
 // restart everything goes on without a new question to the resolver.
 func TestTheGatewayIsKilledDuringADownload(t *testing.T) {
 	need(t, "nft")
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	// Names bound before the kill, for clients that ask nobody afterwards.
 	bound := make(map[string]client.Answer)
 	for _, name := range []string{"mcr.microsoft.com", "packages.microsoft.com", "security.ubuntu.com", "ntp.ubuntu.com"} {
@@ -142,7 +142,7 @@ func (s *site) ruleset() string {
 
 // TestTheGatewayEndsAndTheRulesStay ends it in the ordinary way.
 func TestTheGatewayEndsAndTheRulesStay(t *testing.T) {
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	a, err := s.Ask(t.Context(), client.Question{Name: "mcr.microsoft.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestTheGatewayEndsAndTheRulesStay(t *testing.T) {
 // TestCloseRecordsCarryBytes downloads something and reads the record of its
 // end.
 func TestCloseRecordsCarryBytes(t *testing.T) {
-	s := withGateway(t, example(t, "azure.yaml"))
+	s := withGateway(t, example(t, "seed.yaml"))
 	const n = 1 << 20
 	if _, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443, Path: fmt.Sprintf("/bytes/%d", n)}); !got.OK {
 		t.Fatalf("%+v", got)
@@ -188,7 +188,7 @@ func TestCloseRecordsCarryBytes(t *testing.T) {
 // TestAGatewayWithManyBindingsStartsAgain fills the file of bindings as a busy
 // week would.
 func TestAGatewayWithManyBindingsStartsAgain(t *testing.T) {
-	s := newSite(t, example(t, "azure.yaml"), nil)
+	s := newSite(t, example(t, "seed.yaml"), nil)
 	var lines bytes.Buffer
 	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	for i := range 20_000 {

@@ -72,7 +72,7 @@ func standIn(args []string) error {
 // rule by name and one by address are withdrawn live, the rest goes on.
 func TestAnAllowRuleEndsAtMidnightWhileTheGatewayRuns(t *testing.T) {
 	today := time.Now().UTC()
-	text := example(t, "azure.yaml") +
+	text := example(t, "seed.yaml") +
 		"- {id: by-name, name: reports.example.net, ports: https, reason: test, until: " + today.Format(time.DateOnly) + "}\n" +
 		"- {id: by-address, cidr: 20.62.0.1/32, ports: tcp/9000, reason: test, until: " + today.Format(time.DateOnly) + "}\n"
 	s := newSite(t, text, nil)
