@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"regexp"
 	"strconv"
 	"strings"
@@ -30,37 +31,58 @@ func (p places) of(list string, i int) int {
 	return 1
 }
 
+// decoded is a data file as it is written, or what is wrong with it.
+type decoded struct {
+	raw   rawFile
+	lines places
+	err   error
+}
+
+// decodeFile reads a data file of a directory, as far as it may be long.
+func decodeFile(dir fs.FS, name string) decoded {
+	f, err := dir.Open(name)
+	if err != nil {
+		return decoded{err: err}
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return decoded{err: err}
+	}
+	return decode(data)
+}
+
 // decode reads a data file, strictly.
-func decode(data []byte, into any) (places, error) {
+func decode(data []byte) (d decoded) {
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("is longer than %d MiB", maxFile>>20)
+		return decoded{err: fmt.Errorf("is longer than %d MiB", maxFile>>20)}
 	}
 	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithV4Defaults(),
-		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(32))), yaml.WithKnownFields())
+		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(32))))
 	if err != nil {
-		return nil, err
+		return decoded{err: err}
 	}
 	var doc yaml.Node
 	if err := loader.Load(&doc); err != nil {
 		if err == io.EOF {
-			return nil, errors.New("is empty")
+			err = errors.New("is empty")
 		}
-		return nil, err
+		return decoded{err: err}
 	}
-	if err := doc.Load(into, yaml.WithV4Defaults(), yaml.WithKnownFields()); err != nil {
-		return nil, err
+	if err := doc.Load(&d.raw, yaml.WithV4Defaults(), yaml.WithKnownFields()); err != nil {
+		return decoded{err: err}
 	}
-	p := make(places)
+	d.lines = make(places)
 	root := &doc
 	if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
 		root = root.Content[0]
 	}
 	for i := 0; i+1 < len(root.Content) && root.Kind == yaml.MappingNode; i += 2 {
 		for _, item := range root.Content[i+1].Content {
-			p[root.Content[i].Value] = append(p[root.Content[i].Value], item.Line)
+			d.lines[root.Content[i].Value] = append(d.lines[root.Content[i].Value], item.Line)
 		}
 	}
-	return p, nil
+	return d
 }
 
 // lineIn finds the line that the YAML library names inside a message.

@@ -46,12 +46,16 @@ var Default = sync.OnceValue(func() *Catalog {
 // it finds, joined.
 func Load(dir fs.FS) (*Catalog, error) {
 	l := loader{c: &Catalog{}}
-	for _, name := range dataFiles {
-		data, err := fs.ReadFile(dir, name)
-		if err != nil {
-			return nil, err
-		}
-		l.file("data/"+name, data)
+	// YAML is slow to read, and every command reads all of it: on as many
+	// processors as there are.
+	files := make([]decoded, len(dataFiles))
+	var wg sync.WaitGroup
+	for i, name := range dataFiles {
+		wg.Go(func() { files[i] = decodeFile(dir, name) })
+	}
+	wg.Wait()
+	for i, name := range dataFiles {
+		l.file("data/"+name, files[i])
 	}
 	return l.finish()
 }
@@ -77,11 +81,7 @@ func LoadOverlay(dir string) (*Catalog, error) {
 	}
 	l := loader{c: Default().clone(), overlay: true}
 	for _, name := range names {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		l.file(name, data)
+		l.file(name, decodeFile(os.DirFS(dir), filepath.Base(name)))
 	}
 	return l.finish()
 }
@@ -90,7 +90,7 @@ func LoadOverlay(dir string) (*Catalog, error) {
 // messages.
 func (c *Catalog) Overlay(name string, data []byte) (*Catalog, error) {
 	l := loader{c: c.clone(), overlay: true}
-	l.file(name, data)
+	l.file(name, decode(data))
 	return l.finish()
 }
 
@@ -152,17 +152,16 @@ func (l *loader) finish() (*Catalog, error) {
 	return l.c, nil
 }
 
-// file reads one data file.
-func (l *loader) file(name string, data []byte) {
+// file takes over one data file.
+func (l *loader) file(name string, f decoded) {
 	at := Source{File: name, Line: 1, Overlay: l.overlay}
-	var raw rawFile
-	lines, err := decode(data, &raw)
-	if err != nil {
-		l.decodeFault(at, err)
+	if f.err != nil {
+		l.decodeFault(at, f.err)
 		return
 	}
+	raw := f.raw
 	where := func(list string, i int) Source {
-		return Source{File: at.File, Line: lines.of(list, i), Overlay: l.overlay}
+		return Source{File: at.File, Line: f.lines.of(list, i), Overlay: l.overlay}
 	}
 	if raw.NewestKnown != "" {
 		l.c.newestKnown = max(l.c.newestKnown, raw.NewestKnown)

@@ -56,7 +56,7 @@ type destination struct {
 }
 
 // topLevel holds the last labels that a name may have to be believed.
-var topLevel = wordSet(`com net org io cn us gov mil edu info biz dev app cloud ms me co ai tv azure de fr it es nl se cz hu pl pt br ru
+var topLevel = wordSet(`com net org io cn us gov mil edu info biz dev app cloud ms me co ai tv de fr it es nl se cz hu pl pt br ru
 	tr jp kr tw hk sg in id ch at eu uk ca au be dk no fi ie nz za mx`)
 
 // keywords are the destinations that are no names, in lower case.
@@ -201,14 +201,19 @@ const (
 	shapeStrange        // it has one in an unknown shape, in a word that is not English
 )
 
+// inCluster are the first labels of what runs once for every cluster.
+var inCluster = map[string]bool{"hcp": true, "tun": true, "gk": true}
+
 // shape writes the placeholders of labels as the English page does, where the
 // labels around say which they are. again reports whether that changed a word.
 func shape(labels []string) (again bool, known int, ok bool) {
 	want := make([]string, len(labels))
 	host := strings.Join(labels[1:], ".")
 	switch {
-	case len(labels) > 3 && labels[0] == "*" && (labels[1] == "hcp" || labels[1] == "tun" || labels[1] == "gk"):
+	case len(labels) > 3 && (labels[0] == "*" || labels[0] == "") && inCluster[labels[1]]:
 		want[2] = "<location>"
+	case len(labels) > 3 && inCluster[labels[0]]: // its star is lost
+		want[1] = "<location>"
 	case len(labels) == 4 && strings.HasPrefix(labels[0], "azds-<") && labels[2] == "azds" && labels[3] == "io":
 		want[0], want[1] = "azds-<guid>", "<location>"
 	case strings.HasPrefix(host, "dp.kubernetesconfiguration."):

@@ -17,6 +17,7 @@ const (
 	inCode    mark = 1 << iota // it stands in a code span, which translation leaves alone
 	wasWide                    // it was full-width, CJK or otherwise foreign punctuation
 	wasEscape                  // a backslash stood before it that is no Markdown escape
+	tagLink                    // it is the text of a link to the list of service tags
 )
 
 // Runes that stand for what is no text.
@@ -29,10 +30,9 @@ const (
 // text is the inside of a cell as a Markdown reader shows it. Stars that belong
 // to a name stay, stars that are emphasis are gone.
 type text struct {
-	r      []rune
-	m      []mark
-	tagURL bool // a link in it leads to the list of service tags
-	plain  bool // punctuation stays as it is: the text is prose
+	r     []rune
+	m     []mark
+	plain bool // punctuation stays as it is: the text is prose
 }
 
 func (t *text) put(r rune, m mark) {
@@ -103,6 +103,7 @@ func (t *text) read(s string, code, stars bool) int {
 	var (
 		within mark // inCode or 0
 		open   int
+		link   int // where the text of the last link begins
 		tags   = finder{s: s, c: '>'}
 		parens = finder{s: s, c: ')'}
 		refs   = finder{s: s, c: ']'}
@@ -145,19 +146,22 @@ func (t *text) read(s string, code, stars bool) int {
 			}
 			open = t.star(s[i+n:], n, open, stars)
 			i += n
-		case c == '_' && (isEdge(t.last()) || i+1 == len(s) || s[i+1] == ' ' || s[i+1] == '_'), c == '[', c == '~':
+		case c == '_' && (isEdge(t.last()) || i+1 == len(s) || s[i+1] == ' ' || s[i+1] == '_'), c == '~':
+			i++
+		case c == '[':
+			link = len(t.r)
 			i++
 		case c == ']':
 			i++
 			switch {
 			case i < len(s) && s[i] == '(':
 				if end := parens.next(i); end >= 0 {
-					t.tagURL = t.tagURL || strings.Contains(s[i:end], "service-tag")
+					t.linked(link, s[i:end])
 					i = end + 1
 				}
 			case i < len(s) && s[i] == '[':
 				if end := refs.next(i); end >= 0 {
-					t.tagURL = t.tagURL || strings.Contains(s[i:end], "service-tag")
+					t.linked(link, s[i:end])
 					i = end + 1
 				}
 			}
@@ -195,6 +199,16 @@ func (t *text) read(s string, code, stars bool) int {
 		}
 	}
 	return open
+}
+
+// linked marks the runes from begin on when url leads to the list of tags.
+func (t *text) linked(begin int, url string) {
+	if !strings.Contains(url, "service-tag") {
+		return
+	}
+	for i := begin; i < len(t.m); i++ {
+		t.m[i] |= tagLink
+	}
 }
 
 // star handles a run of n stars outside of code, with rest behind it and open

@@ -21,14 +21,23 @@ func (n *namer) judge(d destination, c *chain, a about) ([]destination, string) 
 		d.rules &^= ruleCatalog // a placeholder of the English page that is new
 		one[0] = d
 	}
-	if found, why, decided := n.lostStar(d, a); decided {
+	if why, found := n.wordsBefore(d, c, a); why != "" || found != nil {
 		return found, why
 	}
-	if why, found := n.wordsBefore(d, c, a); why != "" || found != nil {
+	if found, why, decided := n.lostStar(d, a); decided {
 		return found, why
 	}
 	if n.knows(d, a) || n.known.empty() {
 		return one, ""
+	}
+	if w := c.after; w != nil && w.gap == gapSpace && w.code == c.tokens[0].code && !joiners[strings.ToLower(w.s)] && w.s != "-" {
+		return nil, fmt.Sprintf("%q stands before a word, and the catalog does not know it", d.name)
+	}
+	if near := n.known.squeezedLike(d.name); len(near) > 0 && len(n.known.pairs[d.name]) == 0 {
+		if found, ok := n.fromCatalog(d, near, a); ok {
+			return found, ""
+		}
+		return nil, fmt.Sprintf("%q is %s with a dot lost", d.name, near[0])
 	}
 	if len(a.ports) > 0 && len(n.known.pairs[d.name]) > 0 {
 		if !trusted {

@@ -21,6 +21,7 @@ type index struct {
 	features  map[string]map[string]bool // destination -> features
 	clouds    map[[2]string]map[string]bool
 	skeletons map[string][]string // skeleton -> destinations
+	squeezed  map[string][]string // skeleton without its slashes -> destinations
 	names     []string            // destinations with a dot
 }
 
@@ -28,12 +29,16 @@ func newIndex(known []Known) *index {
 	x := &index{
 		pairs: make(map[string]map[pair]bool), features: make(map[string]map[string]bool),
 		clouds: make(map[[2]string]map[string]bool), skeletons: make(map[string][]string),
+		squeezed: make(map[string][]string),
 	}
 	for _, k := range known {
 		d := k.Destination
 		if x.pairs[d] == nil {
 			x.pairs[d], x.features[d] = make(map[pair]bool), make(map[string]bool)
-			x.skeletons[skeleton(d)] = append(x.skeletons[skeleton(d)], d)
+			labels := skeletonLabels(d)
+			sk, sq := strings.Join(labels, "/"), strings.Join(labels, "")
+			x.skeletons[sk] = append(x.skeletons[sk], d)
+			x.squeezed[sq] = append(x.squeezed[sq], d)
 			if strings.Contains(d, ".") {
 				x.names = append(x.names, d)
 			}
@@ -144,6 +149,12 @@ func skeletonLabels(s string) []string {
 // like returns the destinations that text can mean when nothing of its labels
 // was lost.
 func (x *index) like(text string) []string { return x.skeletons[skeleton(text)] }
+
+// squeezedLike returns the destinations that text can mean when it lost dots,
+// or gained spaces, within its labels.
+func (x *index) squeezedLike(text string) []string {
+	return x.squeezed[strings.Join(skeletonLabels(text), "")]
+}
 
 // translated returns the destinations that text can mean when one of its
 // labels, not in ASCII, is a translation.

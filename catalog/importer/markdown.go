@@ -18,7 +18,7 @@ func readMarkdown(data []byte, known []Known) (*Edition, error) {
 		rowReader: rowReader{namer: namer{known: newIndex(known), translated: translated}, e: e, rep: rep},
 	}
 	if !translated && e.Locale == "" {
-		w.translated = anchoredHeadings(src.lines)
+		w.translated = looksTranslated(src.lines)
 	}
 	w.walk(src.lines)
 	if e.Tables == 0 {
@@ -28,17 +28,27 @@ func readMarkdown(data []byte, known []Known) (*Edition, error) {
 	return e, nil
 }
 
-// anchoredHeadings reports whether headings carry the anchor of another
-// heading, as those of translations do.
-func anchoredHeadings(lines []string) bool {
+// looksTranslated reports whether the headings are those of a translation: they
+// carry the anchor of another heading, or two are in another script.
+func looksTranslated(lines []string) bool {
+	foreign := 0
 	for _, l := range lines {
-		if strings.HasPrefix(l, "#") && strings.Contains(l, `<a name="`) {
-			if _, text, ok := parseHeading(l); ok {
-				for _, a := range anchors(text) {
-					if a != slug(flatten(text).String()) {
-						return true
-					}
-				}
+		if !strings.HasPrefix(l, "#") || len(l) > 2000 {
+			continue
+		}
+		_, text, ok := parseHeading(l)
+		if !ok {
+			continue
+		}
+		shown := slug(flatten(text).String())
+		for _, a := range anchors(text) {
+			if strings.Contains(text, "<a name=") && a != shown {
+				return true
+			}
+		}
+		if !isASCII(shown) {
+			if foreign++; foreign > 1 {
+				return true
 			}
 		}
 	}

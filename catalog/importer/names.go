@@ -6,6 +6,8 @@ package importer
 import (
 	"fmt"
 	"strings"
+
+	"github.com/sallyport/sallyport/catalog"
 )
 
 // namer reads destination cells.
@@ -25,8 +27,10 @@ type problem struct{ text string }
 
 // cell reads all destinations of a cell.
 func (n *namer) cell(t *text, a about) (out []destination, bad []problem) {
-	for _, p := range pieces(t) {
-		found, why := n.piece(&p, t.tagURL, a)
+	all := pieces(t)
+	for _, p := range all {
+		p.alone = len(all) == 1 && len(p.tokens) == 1
+		found, why := n.piece(&p, a)
 		if why != "" {
 			bad = append(bad, problem{why})
 		}
@@ -43,6 +47,10 @@ func (n *namer) cell(t *text, a about) (out []destination, bad []problem) {
 			}
 			found[i].cloud = cloud
 		}
+		if len(found) > 0 && cloud == "" && strings.Contains(slug(p.remark), "azure") && len(strings.Fields(p.remark)) < 6 {
+			last := &found[len(found)-1] // a label in words we do not know, behind a name that only one cloud has
+			last.cloud = endsIn(last.name)
+		}
 		if len(found) > 1 && cloud != "" { // it belongs to the name before it
 			for i := range found[:len(found)-1] {
 				found[i].cloud = ""
@@ -53,10 +61,22 @@ func (n *namer) cell(t *text, a about) (out []destination, bad []problem) {
 	return out, bad
 }
 
+// endsIn returns the special cloud that a name belongs to by its end.
+func endsIn(name string) string {
+	switch {
+	case strings.HasSuffix(name, ".cn"):
+		return catalog.AzureChinaCloud
+	case strings.HasSuffix(name, ".us"), strings.HasSuffix(name, ".usgovcloudapi.net"):
+		return catalog.AzureUSGovernment
+	}
+	return ""
+}
+
 // chain is a run of tokens that dots hold together over spaces.
 type chain struct {
 	tokens []token
 	before []token // the words before it, since the last chain
+	after  *token  // the word directly behind it, nil for none
 }
 
 func (c *chain) joined() string {
@@ -69,7 +89,7 @@ func (c *chain) joined() string {
 
 // piece reads the destinations between two separators. Either all that looks
 // like a name becomes one, or nothing does.
-func (n *namer) piece(p *piece, tagURL bool, a about) ([]destination, string) {
+func (n *namer) piece(p *piece, a about) ([]destination, string) {
 	chains := link(p.tokens)
 	var (
 		out  []destination
@@ -77,7 +97,14 @@ func (n *namer) piece(p *piece, tagURL bool, a about) ([]destination, string) {
 		torn bool // a part of the piece is no destination at all
 	)
 	for i := range chains {
-		found, why, invalid := n.chain(&chains[i], tagURL, a)
+		if chains[i].joined() == "*" && !p.alone { // what is left of emphasis, or of a wildcard
+			torn = torn || chains[i].tokens[0].code || !p.inCode()
+			if fail == "" && torn {
+				fail = "a star stands alone beside something else"
+			}
+			continue
+		}
+		found, why, invalid := n.chain(&chains[i], p.tagLink(), a)
 		torn = torn || invalid
 		if why != "" {
 			if fail == "" {
@@ -97,7 +124,7 @@ func (n *namer) piece(p *piece, tagURL bool, a about) ([]destination, string) {
 			return nil, ""
 		}
 		return n.rescue(p, a, "")
-	case torn && !inCodeAlone:
+	case torn && (!inCodeAlone || p.inCode()):
 		return n.rescue(p, a, fail)
 	case fail != "" && !inCodeAlone:
 		return nil, fail
@@ -133,6 +160,9 @@ func link(tokens []token) []chain {
 			i++
 			c.tokens = append(c.tokens, tokens[i])
 		}
+		if i+1 < len(tokens) && isWord(tokens[i+1].s) {
+			c.after = &tokens[i+1]
+		}
 		out = append(out, c)
 	}
 	return out
@@ -167,7 +197,7 @@ func digits(s string) bool {
 
 // chain reads one chain as one destination. When it is none, why says so, and
 // invalid whether that is for its form alone.
-func (n *namer) chain(c *chain, tagURL bool, a about) (found []destination, why string, invalid bool) {
+func (n *namer) chain(c *chain, tag bool, a about) (found []destination, why string, invalid bool) {
 	s := c.joined()
 	var r rules
 	code := true
@@ -184,7 +214,7 @@ func (n *namer) chain(c *chain, tagURL bool, a about) (found []destination, why 
 		code = code && t.code
 	}
 	d, ok := canonical(s)
-	if !ok && len(c.tokens) == 1 && tagURL && code {
+	if !ok && len(c.tokens) == 1 && tag && code {
 		d, ok = serviceTag(s)
 	}
 	if !ok {
@@ -215,7 +245,7 @@ func nameLike(s string) bool {
 // beside a link to the list of tags.
 func serviceTag(s string) (d destination, ok bool) {
 	s, d.port, ok = cutPort(s)
-	if !ok || len(s) < 4 || s[0] < 'A' || s[0] > 'Z' {
+	if !ok || len(s) < 4 || s[0] < 'A' || s[0] > 'Z' || s[1] < 'a' || s[1] > 'z' {
 		return d, false
 	}
 	for i := range len(s) {
@@ -315,6 +345,9 @@ func (n *namer) rescue(p *piece, a about, why string) ([]destination, string) {
 	}
 	d := destination{kind: KindName, port: port, rules: ruleCatalog}
 	candidates := n.known.like(bare)
+	if len(candidates) == 0 {
+		candidates = n.known.squeezedLike(bare)
+	}
 	if len(candidates) == 0 {
 		candidates = n.known.translated(bare)
 	}

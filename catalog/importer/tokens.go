@@ -34,6 +34,30 @@ type piece struct {
 	tokens []token
 	remark string // what stands in parentheses behind it
 	wide   bool   // a foreign separator bounds it
+	alone  bool   // it is one token, and all that the cell holds
+}
+
+// tagLink reports whether p is a link to the list of service tags and one thing
+// in code behind it.
+func (p *piece) tagLink() bool {
+	link, code := false, 0
+	for _, t := range p.tokens {
+		link = link || t.marks&tagLink != 0
+		if t.code {
+			code++
+		}
+	}
+	return link && code == 1
+}
+
+// inCode reports whether all of p that is no word stands in code.
+func (p *piece) inCode() bool {
+	for _, t := range p.tokens {
+		if !t.code && t.s != "*" && !isWord(t.s) {
+			return false
+		}
+	}
+	return true
 }
 
 // text returns the tokens as one text with a space between them.

@@ -137,7 +137,7 @@ func drawTimeline(w io.Writer, cat *catalog.Catalog, lines []bar, width int) {
 			if group != "" {
 				fmt.Fprintln(w)
 			}
-			fmt.Fprintf(w, "%-*s  %s\n", label, cut(g, label), head.String())
+			fmt.Fprintf(w, "%-*s  %s\n", label, cut(g, label), strings.TrimRight(head.String(), " "))
 			group = g
 		}
 		row := make([]rune, 0, years*perYear)
