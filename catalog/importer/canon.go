@@ -151,7 +151,10 @@ func (d destination) readName(s string) (destination, bool) {
 		return d, false
 	}
 	for i, l := range labels {
-		if strings.Contains(l, "<") {
+		if open := strings.IndexByte(l, '<'); open >= 0 {
+			if low := strings.ToLower(l[:open]); low != l[:open] {
+				labels[i], d.rules = low+l[open:], d.rules|ruleCase
+			}
 			continue
 		}
 		if !isASCII(l) {

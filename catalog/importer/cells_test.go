@@ -143,6 +143,8 @@ func TestCells(t *testing.T) {
 		{"a thousands separator that the catalog settles", de, windowsHeading, "| kms.core.windows.net | TCP:1.688 |", "kms.core.windows.net tcp/1688 repaired", "repaired TCP:1688"},
 		{"emphasis that ate half a star", "sv-SE", baseHeading, "| <i>*login.microsoftonline.com</i> | HTTPS:443 |", "login.microsoftonline.com https/443 from-catalog", "from-catalog login.microsoftonline.com"},
 
+		{"a space in a label of a known name", en, baseHeading, "| mana gement.azure.com | HTTPS:443 |", "management.azure.com https/443 from-catalog", "from-catalog management.azure.com"},
+
 		// What cannot be told.
 		{"a translated label with two readings", "pt-BR", baseHeading, `| *. Execute. \<local\>. azmk8s.Io | HTTPS:443, TCP:22 |`, "", "unusable"},
 		{"a label in another script with two readings", "ko-KR", baseHeading, `| *. 실행.\<위치\>. azmk8s.io | HTTPS:443, TCP:22 |`, "", "unusable"},
@@ -150,7 +152,15 @@ func TestCells(t *testing.T) {
 		{"two names over a dot and a space", en, baseHeading, "| a.contoso.com. b.contoso.com | HTTPS:443 |", "", "unusable"},
 		{"new names without a separator", en, baseHeading, "| a.contoso.com b.contoso.com | HTTPS:443 |", "", "unusable"},
 		{"glued names", en, baseHeading, "| mcr.microsoft.commanagement.azure.com | HTTPS:443 |", "", "unusable"},
-		{"a word before a new name", en, baseHeading, "| mana gement.azure.com | HTTPS:443 |", "", "unusable"},
+		{"a word before a new name", en, baseHeading, "| edge seven.contoso.com | HTTPS:443 |", "", "unusable"},
+		{"a word behind a new name", en, baseHeading, "| seven.contoso.co m | HTTPS:443 |", "", "unusable"},
+		{"half a label without a dot", en, baseHeading, "| .az k9s.cn | HTTPS:443 |", "", "unusable"},
+		{"a star that is new", en, baseHeading, "| `*.packages.microsoft.com` | HTTPS:443 |", "*.packages.microsoft.com https/443 exact", ""},
+		{"a protocol that cannot be read", en, baseHeading, "| `APIServerPublicIP:443` | T CP | 443 |", "", "unusable"},
+		{"a remark beside the protocol", de, baseHeading, "| `APIServerPublicIP:443` | TCP (auf Englisch) | 443 |", "APIServerPublicIP tcp/443 repaired", "repaired TCP:443"},
+		{"names glued with a hyphen", en, baseHeading, "| `*.cdn.mscr.io-mcr.microsoft.com` | HTTPS:443 |", "", "unusable"},
+		{"a dot that is none", "zh-CN", baseHeading, "| `packages·microsoft.com` | HTTPS:443 |", "packages.microsoft.com https/443 repaired", "repaired packages.microsoft.com"},
+		{"ports with only a space", en, baseHeading, "| `ntp.ubuntu.com` | UDP | 12 3 |", "", "unusable"},
 		{"a space within a known name", en, baseHeading, "| login.microsoft online.com | HTTPS:443 |", "login.microsoftonline.com https/443 from-catalog", "from-catalog login.microsoftonline.com"},
 		{"a lost dot within a known name", en, windowsHeading, "| `kms.corewindows.net` | TCP:1688 |", "kms.core.windows.net tcp/1688 from-catalog", "from-catalog kms.core.windows.net"},
 		{"a star that is left of emphasis", en, windowsHeading, "| kms.core.windows.net  * | TCP:1688 |", "kms.core.windows.net tcp/1688 from-catalog", "from-catalog kms.core.windows.net"},

@@ -90,6 +90,8 @@ func (n *namer) lostStar(d destination, a about) (found []destination, why strin
 			return []destination{star}, "", true
 		case count == 0 && n.translated && !d.code && !n.known.empty():
 			return nil, fmt.Sprintf("%q begins with a dot, and the catalog knows neither it nor %s", d.name, star.name), true
+		case count == 0:
+			return nil, "", false
 		}
 		return []destination{d}, "", true
 	}
@@ -109,7 +111,8 @@ func (n *namer) wordsBefore(d destination, c *chain, a about) (why string, found
 	if len(words) == 0 || n.known.empty() || c.tokens[0].gap != gapSpace {
 		return "", nil
 	}
-	if last := words[len(words)-1]; joiners[strings.ToLower(last.s)] || last.s == "-" || last.code != c.tokens[0].code {
+	last := words[len(words)-1]
+	if last.s == "-" || last.code != c.tokens[0].code {
 		return "", nil
 	}
 	known := n.knows(d, a)
@@ -120,6 +123,9 @@ func (n *namer) wordsBefore(d destination, c *chain, a about) (why string, found
 		}
 		candidates := n.known.like(s + d.name)
 		if len(candidates) == 0 {
+			candidates = n.known.squeezedLike(s + d.name)
+		}
+		if len(candidates) == 0 {
 			continue
 		}
 		if !known {
@@ -129,7 +135,7 @@ func (n *namer) wordsBefore(d destination, c *chain, a about) (why string, found
 		}
 		return fmt.Sprintf("%q may be one name or a word before another", s+d.name), nil
 	}
-	if !known {
+	if !known && !joiners[strings.ToLower(last.s)] {
 		return fmt.Sprintf("%q stands behind words, and the catalog does not know it", d.name), nil
 	}
 	return "", nil
@@ -165,4 +171,27 @@ func (n *namer) templateOf(name string) string {
 		}
 	}
 	return ""
+}
+
+// joint judges a join over spaces. Two complete names are never glued, and a
+// word before a name is only part of it when the catalog knows the result.
+func (n *namer) joint(c *chain, d destination, a about) (found []destination, why string, decided bool) {
+	left := ""
+	for i := range c.tokens[:len(c.tokens)-1] {
+		left += c.tokens[i].s
+		right := ""
+		for _, t := range c.tokens[i+1:] {
+			right += t.s
+		}
+		l, lok := canonical(strings.TrimSuffix(left, "."))
+		r, rok := canonical(strings.TrimPrefix(right, "."))
+		if lok && rok && l.kind == KindName && (r.kind == KindName || r.kind == KindAny) && l.name[0] != '.' {
+			return nil, fmt.Sprintf("%q may be two names", c.joined()), true
+		}
+	}
+	first := c.tokens[0].s
+	if isWord(strings.TrimRight(first, ".")) && d.kind == KindName && !n.knows(d, a) {
+		return nil, fmt.Sprintf("%q may be a name or a word before one, and the catalog does not know it", d.name), true
+	}
+	return nil, "", false
 }

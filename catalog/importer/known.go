@@ -151,9 +151,14 @@ func skeletonLabels(s string) []string {
 func (x *index) like(text string) []string { return x.skeletons[skeleton(text)] }
 
 // squeezedLike returns the destinations that text can mean when it lost dots,
-// or gained spaces, within its labels.
+// or gained spaces, within its labels. A text with the labels of a known name
+// lost none.
 func (x *index) squeezedLike(text string) []string {
-	return x.squeezed[strings.Join(skeletonLabels(text), "")]
+	labels := skeletonLabels(text)
+	if len(x.skeletons[strings.Join(labels, "/")]) > 0 {
+		return nil
+	}
+	return x.squeezed[strings.Join(labels, "")]
 }
 
 // translated returns the destinations that text can mean when one of its
@@ -163,7 +168,7 @@ func (x *index) translated(text string) []string {
 	at := -1
 	for i, l := range labels {
 		if !isASCII(l) {
-			if at >= 0 {
+			if at >= 0 || !isWord(l) {
 				return nil
 			}
 			at = i
@@ -179,8 +184,10 @@ func (x *index) translated(text string) []string {
 		for i := 0; same && i < len(labels); i++ {
 			same = i == at || labels[i] == other[i]
 		}
-		if same {
-			out = append(out, destinations...)
+		for _, d := range destinations {
+			if same && (d[0] == '*') == (text[0] == '*') {
+				out = append(out, d)
+			}
 		}
 	}
 	return out
@@ -223,6 +230,7 @@ func (x *index) oneLabelOff(name string) (string, bool) {
 // glued returns a known name that name begins or ends with as two names do that
 // lost what stood between them.
 func (x *index) glued(name string) (string, bool) {
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "*"), ".")
 	for _, d := range x.names {
 		k := strings.TrimPrefix(strings.TrimPrefix(d, "*"), ".")
 		if strings.Contains(k, "<") || len(k) >= len(name) {

@@ -120,7 +120,7 @@ func TestDamageNeverMakesAWrongRow(t *testing.T) {
 	if len(truth) < 29 {
 		t.Fatalf("the page has %d rows", len(truth))
 	}
-	rounds := 40000
+	rounds := 4000
 	if testing.Short() {
 		rounds = 400
 	}

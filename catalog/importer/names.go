@@ -218,7 +218,7 @@ func (n *namer) chain(c *chain, tag bool, a about) (found []destination, why str
 		d, ok = serviceTag(s)
 	}
 	if !ok {
-		if len(c.tokens) == 1 && !nameLike(s) {
+		if len(c.tokens) == 1 && !nameLike(s) && (s[0] != '.' || len(s) < 2) {
 			return nil, "", false // a word with a full stop, a lone bracket
 		}
 		return nil, fmt.Sprintf("%q is no valid destination", s), true
@@ -245,7 +245,7 @@ func nameLike(s string) bool {
 // beside a link to the list of tags.
 func serviceTag(s string) (d destination, ok bool) {
 	s, d.port, ok = cutPort(s)
-	if !ok || len(s) < 4 || s[0] < 'A' || s[0] > 'Z' || s[1] < 'a' || s[1] > 'z' {
+	if !ok || len(s) < 4 || s[0] < 'A' || s[0] > 'Z' || s[1] < 'a' || s[1] > 'z' || strings.HasPrefix(strings.ToLower(s), "azurecloud") {
 		return d, false
 	}
 	for i := range len(s) {
@@ -255,29 +255,6 @@ func serviceTag(s string) (d destination, ok bool) {
 	}
 	d.kind, d.name = KindServiceTag, s
 	return d, !strings.HasSuffix(s, ".")
-}
-
-// joint judges a join over spaces. Two complete names are never glued, and a
-// word before a name is only part of it when the catalog knows the result.
-func (n *namer) joint(c *chain, d destination, a about) (found []destination, why string, decided bool) {
-	left := ""
-	for i := range c.tokens[:len(c.tokens)-1] {
-		left += c.tokens[i].s
-		right := ""
-		for _, t := range c.tokens[i+1:] {
-			right += t.s
-		}
-		l, lok := canonical(strings.TrimSuffix(left, "."))
-		r, rok := canonical(strings.TrimPrefix(right, "."))
-		if lok && rok && l.kind == KindName && (r.kind == KindName || r.kind == KindAny) && l.name[0] != '.' {
-			return nil, fmt.Sprintf("%q may be two names", c.joined()), true
-		}
-	}
-	first := c.tokens[0].s
-	if isWord(strings.TrimRight(first, ".")) && d.kind == KindName && !n.knows(d, a) {
-		return nil, fmt.Sprintf("%q may be a name or a word before one, and the catalog does not know it", d.name), true
-	}
-	return nil, "", false
 }
 
 // knows reports whether the catalog knows d with the ports of the row, or at
@@ -301,78 +278,4 @@ func portsOf(d destination, ports []pair) []pair {
 		}
 	}
 	return out
-}
-
-// several judges a piece that holds more than one destination without a
-// separator: words or code spans must part them, or the catalog must know all.
-func (n *namer) several(p *piece, out []destination, a about) ([]destination, string) {
-	parted := true
-	for i := 1; i < len(p.tokens); i++ {
-		x, y := p.tokens[i-1], p.tokens[i]
-		if isFragment(x.s) && isFragment(y.s) && !continues(x, y) && !(x.code && y.code && y.gap == gapSeam) {
-			parted = false
-		}
-	}
-	if parted {
-		return out, ""
-	}
-	for i := range out {
-		if out[i].kind == KindName && !n.knows(out[i], a) {
-			return nil, fmt.Sprintf("%q holds names without a separator that the catalog does not know", p.text())
-		}
-		out[i].rules |= ruleSeparator
-	}
-	return out, ""
-}
-
-// rescue reads a damaged piece as the only destination of the catalog that it
-// can mean.
-func (n *namer) rescue(p *piece, a about, why string) ([]destination, string) {
-	tokens := p.tokens
-	for len(tokens) > 1 && (joiners[strings.ToLower(tokens[0].s)] || tokens[0].s == "-") {
-		tokens = tokens[1:]
-	}
-	for len(tokens) > 1 && joiners[strings.ToLower(tokens[len(tokens)-1].s)] {
-		tokens = tokens[:len(tokens)-1]
-	}
-	s := (&piece{tokens: tokens}).text()
-	if len(s) > 300 || n.known.empty() {
-		return nil, why
-	}
-	bare, port, ok := cutPort(strings.ReplaceAll(s, " :", ":"))
-	if !ok {
-		bare, port = s, 0
-	}
-	d := destination{kind: KindName, port: port, rules: ruleCatalog}
-	candidates := n.known.like(bare)
-	if len(candidates) == 0 {
-		candidates = n.known.squeezedLike(bare)
-	}
-	if len(candidates) == 0 {
-		candidates = n.known.translated(bare)
-	}
-	name, count := n.known.one(candidates, portsOf(d, a.ports), a.feature, a.cloud)
-	switch {
-	case count == 0 || port != 0 && len(a.ports) > 0 && len(portsOf(d, a.ports)) == 0:
-		return nil, why
-	case count > 1:
-		return nil, fmt.Sprintf("%q can mean more than one destination of the catalog", s)
-	}
-	full, ok := canonical(name)
-	if !ok {
-		return nil, why
-	}
-	d.kind, d.name = full.kind, name
-	return []destination{d}, ""
-}
-
-// fromCatalog makes d the only one of candidates that the catalog knows with
-// the row's ports.
-func (n *namer) fromCatalog(d destination, candidates []string, a about) ([]destination, bool) {
-	name, count := n.known.one(candidates, portsOf(d, a.ports), a.feature, a.cloud)
-	if count != 1 {
-		return nil, false
-	}
-	d.name, d.rules = name, d.rules|ruleCatalog
-	return []destination{d}, true
 }

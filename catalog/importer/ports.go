@@ -97,6 +97,9 @@ func parsePorts(t *text, loose bool) (p portCell, ok bool) {
 				p.rules |= ruleSeparator // "TCP 443"
 			}
 			if !separated {
+				if !hasPending { // "5 3" is no two ports
+					return p, false
+				}
 				p.rules |= ruleSeparator
 			}
 			if l.split {
@@ -175,17 +178,19 @@ func readPort(t *text, i int) (l listed, next int, ok bool) {
 	return l, j, true
 }
 
-// parseProtocol reads a cell that is a protocol and nothing else.
-func parseProtocol(t *text) (flow.Protocol, bool) {
-	if len(t.r) > 40 {
-		return flow.Protocol{}, false
+// parseProtocol reads a cell that is a protocol and nothing else but a remark
+// in parentheses.
+func parseProtocol(t *text) (p flow.Protocol, remark, ok bool) {
+	if len(t.r) > 80 {
+		return p, false, false
 	}
-	s := strings.Trim(t.String(), `" `)
+	s, _, remark := strings.Cut(t.String(), "(")
+	s = strings.Trim(s, `" `)
 	if strings.EqualFold(s, "tls") {
-		return flow.Protocol{}, false
+		return p, false, false
 	}
 	p, err := flow.ParseProtocol(s)
-	return p, err == nil
+	return p, remark, err == nil
 }
 
 // pairs gives every port of the cell its protocol: its own, that of the

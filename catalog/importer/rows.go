@@ -4,34 +4,9 @@
 package importer
 
 import (
-	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/sallyport/sallyport/catalog"
 )
-
-// cloudMarks are names that only one cloud has; they decide for tables of the
-// base section whose label cannot be understood.
-var cloudMarks = []struct{ mark, cloud string }{
-	{"azmk8s.io", catalog.AzureCloud}, {"management.azure.com", catalog.AzureCloud}, {"login.microsoftonline.com", catalog.AzureCloud},
-	{"azk8s.cn", catalog.AzureChinaCloud}, {"chinacloudapi.cn", catalog.AzureChinaCloud},
-	{"containerservice.azure.us", catalog.AzureUSGovernment}, {"usgovcloudapi.net", catalog.AzureUSGovernment}, {"login.microsoftonline.us", catalog.AzureUSGovernment},
-}
-
-// markedCloud returns the cloud whose marks s holds, "" for none or several.
-func markedCloud(s string) string {
-	found := ""
-	for _, m := range cloudMarks {
-		if strings.Contains(s, m.mark) {
-			if found != "" && found != m.cloud {
-				return ""
-			}
-			found = m.cloud
-		}
-	}
-	return found
-}
 
 // rowReader turns tables into rows.
 type rowReader struct {
@@ -103,104 +78,6 @@ func cellAt(row tableRow, i int) string {
 	return row.cells[i]
 }
 
-// section decides feature and cloud of a table.
-func (r *rowReader) section(t *table, at place, labelled bool, views []*view, cols columns) (sec section, ok bool) {
-	sec = section{feature: at.feature, cloud: at.cloud}
-	mark := markedCloud(lowerCells(views, cols.destination))
-	if sec.feature == "" { // a heading that says something unknown, or nothing understood
-		byContent := r.byContent(views, cols)
-		switch {
-		case at.foreign && byContent != "":
-			sec.feature = byContent
-			r.rep.note(t.line, "the heading %q is in no known language; by its names the table is about %s", at.slug, byContent)
-		case at.foreign && r.translated:
-			return sec, false
-		case at.slug == "":
-			sec.feature = catalog.Base
-			r.rep.note(t.line, "the table stands under a heading without text and is taken for %s", catalog.Base)
-		default:
-			sec.feature = at.slug
-			r.rep.note(t.line, "the section %q is not known; its rows keep its name as their feature", at.slug)
-		}
-	} else if at.none {
-		if f := r.byContent(views, cols); f != "" {
-			sec.feature = f
-		} else {
-			sec.byRow = true
-		}
-		r.rep.note(t.line, "no heading stands above the table; feature and cloud are told by the names")
-	}
-	if sec.feature == catalog.Base && !sec.byRow {
-		switch {
-		case sec.cloud == "":
-			sec.cloud = mark
-			if mark == "" && at.none {
-				sec.byRow = true
-			} else if mark == "" {
-				r.rep.note(t.line, "neither heading nor names tell which cloud the table is about")
-			}
-		case mark != "" && mark != sec.cloud && !labelled:
-			r.rep.note(t.line, "an earlier label says %s, the names %s; the names count", sec.cloud, mark)
-			sec.cloud = mark
-		case mark != "" && mark != sec.cloud:
-			r.rep.note(t.line, "the label says %s, the names %s; the names count", sec.cloud, mark)
-			sec.cloud = mark
-		}
-	}
-	return sec, true
-}
-
-func lowerCells(views []*view, i int) string {
-	var b strings.Builder
-	for _, v := range views {
-		if i >= 0 && i < len(v.text) {
-			for _, ru := range v.text[i].r {
-				if ru > ' ' {
-					b.WriteRune(ru)
-				}
-			}
-			b.WriteByte(' ')
-		}
-	}
-	return strings.ToLower(b.String())
-}
-
-// byContent returns the feature whose known rows the destinations of a table
-// match best; "" when that is not one.
-func (r *rowReader) byContent(views []*view, cols columns) string {
-	score := make(map[string]int)
-	total := 0
-	for _, v := range views {
-		ports, _, ok := r.ports(v, cols)
-		if !ok || cols.destination < 0 || cols.destination >= len(v.text) {
-			continue
-		}
-		found, _ := r.cell(v.text[cols.destination], about{ports: ports})
-		for _, d := range found {
-			total++
-			for f := range r.known.features[d.name] {
-				score[f]++
-			}
-		}
-	}
-	best, second := "", 0
-	for f, n := range score {
-		switch {
-		case best == "" || n > score[best]:
-			if best != "" {
-				second = max(second, score[best])
-			}
-			best = f
-		default:
-			second = max(second, n)
-		}
-	}
-	if best == "" || score[best] == second || score[best]*2 < total {
-		return ""
-	}
-	return best
-}
-
 // ports returns the pairs of a row, or says why there are none.
 func (r *rowReader) ports(v *view, cols columns) (out []pair, cell portCell, ok bool) {
 	at := r.portAt(v, cols)
@@ -210,6 +87,12 @@ func (r *rowReader) ports(v *view, cols columns) (out []pair, cell portCell, ok 
 	cell = v.ports[at]
 	if !v.isPorts[at] {
 		cell, _ = parsePorts(v.text[at], true)
+	}
+	if v.remark {
+		cell.rules |= ruleRemark
+	}
+	if cols.protocol && v.protoAt < 0 && !cell.explicit() {
+		return nil, cell, false // the row's protocol cannot be read
 	}
 	out, ok = cell.pairs(v.protocol)
 	return out, cell, ok
@@ -299,7 +182,7 @@ func allHavePorts(found []destination) bool {
 // badPort reports a row without ports that can be read.
 func (r *rowReader) badPort(v *view, cols columns, at int) {
 	if at >= 0 {
-		r.rep.unusable(v.row.line, v.row.cells[at], "a port without a protocol is only understood when it is 443 or 80")
+		r.rep.unusable(v.row.line, v.row.cells[at], "the protocol of the port cannot be read; alone, only 443 and 80 are understood")
 		return
 	}
 	if cols.port >= 0 && cols.port < len(v.row.cells) {
@@ -321,95 +204,4 @@ func purpose(v *view, skip ...int) string {
 		}
 	}
 	return ""
-}
-
-// emitter makes rows of what one table line holds.
-type emitter struct {
-	r              *rowReader
-	v              *view
-	sec            section
-	cell, portText string
-	ports          portCell
-	purpose        string
-	portTold       bool // the repair of the port cell is reported
-}
-
-// destination adds the rows of one destination.
-func (o *emitter) destination(d destination, ports []pair) {
-	line := o.v.row.line
-	mine := portsOf(d, ports)
-	if len(mine) == 0 {
-		o.r.rep.unusable(line, o.cell, "%s has port %d, which the port cell %q does not", d.name, d.port, o.portText)
-		return
-	}
-	known := o.r.known.knowsAll(d.name, mine)
-	needs := d.rules | o.ports.rules
-	switch {
-	case needs&ruleCatalog != 0 && !known:
-		o.r.rep.unusable(line, o.cell, "%s with %s would need a repair that only the catalog can confirm, and it does not know the pair", d.name, o.portText)
-		return
-	case o.ports.rules&ruleThousands != 0 && d.port == 0 && !known:
-		o.r.rep.unusable(line, o.portText, "it cannot be told whether this is one number or two")
-		return
-	}
-	feature, cloud := o.sec.feature, o.sec.cloud
-	if o.sec.byRow {
-		feature, cloud = o.r.byRow(d)
-	}
-	if d.cloud != "" {
-		cloud = d.cloud
-	}
-	status := Exact
-	if needs != 0 {
-		status = Repaired
-	}
-	if needs&ruleCatalog != 0 {
-		status = FromCatalog
-	}
-	if d.rules != 0 {
-		o.r.rep.add(Finding{Line: line, Kind: kindOf(d.rules), Cell: o.cell, Text: d.rules.String(), Result: d.name})
-	}
-	if o.ports.rules != 0 && !o.portTold {
-		o.portTold = true
-		o.r.rep.add(Finding{Line: line, Kind: kindOf(o.ports.rules), Cell: o.portText, Text: o.ports.rules.String(), Result: spell(ports)})
-	}
-	for _, p := range mine {
-		if len(o.r.e.Rows) >= MaxRows {
-			return
-		}
-		o.r.e.Rows = append(o.r.e.Rows, Row{
-			Feature: feature, Cloud: cloud, Required: feature != catalog.Optional, Kind: d.kind, Destination: d.name,
-			Protocol: p.protocol, Port: p.port, Line: line, Purpose: o.purpose, Status: status,
-		})
-	}
-}
-
-// byRow tells feature and cloud of a row that stands in no section.
-func (r *rowReader) byRow(d destination) (feature, cloud string) {
-	feature = catalog.Base
-	if known := r.known.features[d.name]; len(known) == 1 {
-		for f := range known {
-			feature = f
-		}
-	}
-	if feature == catalog.Base {
-		cloud = markedCloud(d.name)
-	}
-	return feature, cloud
-}
-
-func kindOf(r rules) string {
-	if r&ruleCatalog != 0 {
-		return FindingFromCatalog
-	}
-	return FindingRepaired
-}
-
-// spell writes ports as the English page does.
-func spell(ports []pair) string {
-	parts := make([]string, len(ports))
-	for i, p := range ports {
-		parts[i] = fmt.Sprintf("%s:%d", strings.ToUpper(p.protocol.String()), p.port)
-	}
-	return strings.Join(parts, ", ")
 }

@@ -25,9 +25,8 @@ type tableRow struct {
 
 // table is consecutive lines with pipes, without header and delimiter.
 type table struct {
-	rows  []tableRow
-	line  int    // of the first row
-	lower string // all of it in lower case, to look for marks of clouds
+	rows []tableRow
+	line int // of the first row
 }
 
 // hasPipe reports whether line holds a pipe that no backslash escapes.
@@ -92,7 +91,10 @@ func newTable(raw []tableRow) *table {
 }
 
 // columns says which cell of a row is what, -1 for none.
-type columns struct{ destination, port int }
+type columns struct {
+	destination, port int
+	protocol          bool // some row has a protocol in a cell of its own
+}
 
 // view is a row with its cells read as far as the columns need it.
 type view struct {
@@ -101,7 +103,8 @@ type view struct {
 	ports    []portCell
 	isPorts  []bool
 	protocol flow.Protocol
-	protoAt  int // -1 when no cell is a protocol
+	protoAt  int  // -1 when no cell is a protocol
+	remark   bool // one stands beside the protocol
 }
 
 // look reads the cells of a row.
@@ -118,8 +121,8 @@ func look(row tableRow) *view {
 		if v.ports[i], v.isPorts[i] = parsePorts(v.text[i], false); v.isPorts[i] {
 			continue
 		}
-		if p, ok := parseProtocol(v.text[i]); ok && v.protoAt < 0 {
-			v.protocol, v.protoAt = p, i
+		if p, remark, ok := parseProtocol(v.text[i]); ok && v.protoAt < 0 {
+			v.protocol, v.protoAt, v.remark = p, i, remark
 		}
 	}
 	return v
@@ -171,7 +174,10 @@ func (t *table) columns(n *namer, views []*view) (c columns, ok bool) {
 			}
 		}
 	}
-	c = columns{-1, -1}
+	c = columns{destination: -1, port: -1}
+	for _, v := range views {
+		c.protocol = c.protocol || v.protoAt >= 0
+	}
 	for i := range maybe {
 		if maybe[i] > 0 && (maybe[i]*2 >= len(views) || c.destination < 0) {
 			if c.destination < 0 || maybe[c.destination]*2 < len(views) {
