@@ -22,7 +22,7 @@ func lawful(t *testing.T, data []byte, e *Edition) {
 	if e.Lines > strings.Count(string(data), "\n")+1 {
 		t.Fatalf("%d lines", e.Lines)
 	}
-	repaired := make(map[int]bool)
+	repaired, becomes := make(map[int]bool), make(map[string]bool)
 	for _, f := range e.Findings {
 		if f.Line < 1 || f.Line > max(1, e.Lines) || utf8.RuneCountInString(f.Cell) > 200 || f.Text == "" {
 			t.Fatalf("finding %+v in %d lines", f, e.Lines)
@@ -32,7 +32,7 @@ func lawful(t *testing.T, data []byte, e *Edition) {
 			if f.Result == "" {
 				t.Fatalf("finding %+v", f)
 			}
-			repaired[f.Line] = true
+			repaired[f.Line], becomes[f.Result] = true, true
 		case FindingUnusable, FindingNote:
 			if f.Result != "" {
 				t.Fatalf("finding %+v", f)
@@ -66,7 +66,9 @@ func lawful(t *testing.T, data []byte, e *Edition) {
 		default:
 			t.Fatalf("row %+v", r)
 		}
-		if r.Status != Exact && len(e.Findings) < MaxFindings && !repaired[r.Line] {
+		// In JSON a name and its port may stand on different lines.
+		told := repaired[r.Line] || e.Format == FormatAzureAPI && becomes[r.Destination]
+		if r.Status != Exact && len(e.Findings) < MaxFindings && !told {
 			t.Fatalf("row %+v is %s without a finding", r, r.Status)
 		}
 	}
