@@ -57,6 +57,43 @@ func (b *builder) statements() {
 	}
 }
 
+// notAsked lists what the catalog knows and the cluster does not need, so that
+// an audit can say what a rule once was for.
+func (b *builder) notAsked() {
+	asked := make(map[string]bool)
+	for _, r := range b.p.Rows {
+		asked[r.Stated+" "+r.Port] = true
+	}
+	for _, q := range b.catalog.Requirements() {
+		if q.Cloud != "" && q.Cloud != b.facts.Cloud {
+			continue
+		}
+		for _, p := range q.Ports {
+			key := q.StatedDestination() + " " + p.String()
+			if asked[key] || len(p.Listed) == 0 || p.Listed[0].Since > b.edition.ID {
+				continue
+			}
+			n := program.NotAsked{
+				Destination: q.StatedDestination(), Protocol: p.Protocol, Port: p.Port, ReplacedBy: q.ReplacedBy,
+				Requirement: q.ID, Citation: b.cite(q.Lines[b.edition.ID]),
+			}
+			if _, listed := p.ListedIn(b.edition); listed {
+				n.For = b.catalog.FeatureTitle(q.Feature)
+				if only := p.WhenIn(b.edition).Unmet(b.facts).String(); only != "" {
+					n.For = only
+				}
+			} else {
+				for _, s := range p.Listed {
+					if s.Until != "" && s.Until <= b.edition.ID {
+						n.Until = catalog.Day(s.Until)
+					}
+				}
+			}
+			b.p.NotAsked = append(b.p.NotAsked, n)
+		}
+	}
+}
+
 // nodeLocal copies what a firewall on a node itself must leave open.
 func (b *builder) nodeLocal() {
 	for _, d := range b.catalog.NodeLocal() {

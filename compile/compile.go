@@ -48,6 +48,7 @@ func Compile(c *cluster.Cluster, cat *catalog.Catalog, tags *catalog.ServiceTags
 	b.fillRows()
 	b.statements()
 	b.nodeLocal()
+	b.notAsked()
 	b.paste()
 	b.warnings()
 	return b.p, nil

@@ -30,6 +30,7 @@ type Program struct {
 	NotStated     []Row       // pairs the source states for no cloud, left out in this one
 	NotNeeded     []Row       // pairs of features the cluster has, whose condition does not hold
 	NodeLocal     []NodeLocal // what a firewall on a node itself must leave open
+	NotAsked      []NotAsked  // pairs of other days, features and conditions, which the cluster does not need
 	Retired       []Retired   // destinations that left the list
 	Coverage      []Coverage  // rules the source states without a destination, and what answers them
 	Prerequisites []Statement // what must be true before egress is locked
@@ -174,6 +175,19 @@ type Retired struct {
 	Destinations []string
 	ReplacedBy   string
 	Statement
+}
+
+// NotAsked is a pair that the list knows and that the cluster does not need: one
+// that left the list, or one of a feature or condition that it does not have.
+type NotAsked struct {
+	Destination string // as the source prints it, with placeholders
+	Protocol    flow.Protocol
+	Port        uint16
+	Until       time.Time // first day it was no longer listed; zero: it is listed
+	For         string    // feature or condition it is listed for; "" when it is not listed
+	ReplacedBy  string
+	Requirement string
+	Citation    Citation
 }
 
 // Coverage is a rule the source states without a destination.

@@ -31,8 +31,9 @@ type row struct {
 var layout = []row{
 	{name: "engine", packages: []string{"internal/interval"}},
 	{
-		name: "algebra", packages: []string{"dnsname", "netset", "portset"},
-		why: "sets know nothing of what they are sets for",
+		name: "algebra", packages: []string{"dnsname", "netset", "portset", "nameset", "flowset"},
+		also: map[string][]string{"nameset": {"dnsname"}, "flowset": {"dnsname", "netset", "portset", "nameset"}},
+		why:  "sets know nothing of what they are sets for; a set of flows is made of the others",
 	},
 	{
 		name: "words", packages: []string{"flow", "program"}, also: map[string][]string{"program": {"flow"}},
@@ -45,6 +46,10 @@ var layout = []row{
 	{
 		name: "compiler", packages: []string{"compile", "catalog/importer"},
 		why: "compile is the only package that sees both sources; an importer reads what others wrote into the words of the catalog",
+	},
+	{
+		name: "foreign rules", packages: []string{"ruleset", "firewall/*"}, also: map[string][]string{"firewall/*": {"ruleset"}},
+		why: "a dialect reads into rule sets and writes programs, and knows no cluster",
 	},
 	{
 		name:     "outlets",

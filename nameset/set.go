@@ -1,0 +1,360 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package nameset
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/sallyport/sallyport/dnsname"
+)
+
+// Set is a set of names. The zero Set is empty. Sets are immutable.
+type Set struct {
+	states []state // 0 is the start; empty for the empty set
+}
+
+// state is one state of the automaton. none leads nowhere.
+type state struct {
+	next    [symbols]int32
+	accepts bool
+}
+
+const none = -1
+
+// All is the set of every name.
+func All() Set { return Of(Everything()) }
+
+// Of returns the union of globs. It takes time proportional to their length
+// together, as long as few of them have stars in the middle.
+func Of(globs ...Glob) Set {
+	b := newBuilder(globs)
+	var start []int64
+	for g := range globs {
+		if len(globs[g].elements) > 0 {
+			start = append(start, position(g, 0))
+		}
+	}
+	b.add(start, atEnd)
+	for i := 0; i < len(b.todo); i++ {
+		b.expand(i)
+	}
+	return Set{b.states}.trim()
+}
+
+// position is a place in a glob: what is before it has been read.
+func position(glob, at int) int64 { return int64(glob)<<16 | int64(at) }
+
+type builder struct {
+	globs  []Glob
+	states []state
+	index  map[string]int32 // key of positions and validity
+	todo   []work
+}
+
+type work struct {
+	positions []int64
+	valid     valid
+}
+
+func newBuilder(globs []Glob) *builder {
+	return &builder{globs: globs, index: make(map[string]int32)}
+}
+
+// add returns the state for positions, making it when it is new. Positions are
+// closed over stars that match nothing, sorted, and unique. A state in which
+// some glob takes whatever is left stands for the universe, whatever else is in
+// it.
+func (b *builder) add(positions []int64, v valid) int32 {
+	if len(positions) == 0 || v == invalid {
+		return none
+	}
+	var closed []int64
+	rest := false
+	for _, p := range positions {
+		g, at := int(p>>16), int(p&0xffff)
+		elements := b.globs[g].elements
+		closed = append(closed, p)
+		for at < len(elements) && elements[at].kind != literal {
+			if elements[at].kind == anything && at == len(elements)-1 {
+				rest = true
+			}
+			at++
+			closed = append(closed, position(g, at))
+		}
+	}
+	if rest {
+		closed = []int64{-1}
+	} else {
+		slices.Sort(closed)
+		closed = slices.Compact(closed)
+	}
+	key := make([]byte, 1, 1+8*len(closed))
+	key[0] = byte(v)
+	for _, p := range closed {
+		key = binary.BigEndian.AppendUint64(key, uint64(p))
+	}
+	if s, ok := b.index[string(key)]; ok {
+		return s
+	}
+	s := int32(len(b.states))
+	b.index[string(key)] = s
+	b.states = append(b.states, state{accepts: v.accepts() && b.ended(closed)})
+	b.todo = append(b.todo, work{closed, v})
+	return s
+}
+
+// ended reports whether some glob has been read to its end.
+func (b *builder) ended(closed []int64) bool {
+	for _, p := range closed {
+		if p == -1 || int(p&0xffff) == len(b.globs[p>>16].elements) {
+			return true
+		}
+	}
+	return false
+}
+
+// expand fills in where a state leads.
+func (b *builder) expand(i int) {
+	w := b.todo[i]
+	b.todo[i].positions = nil
+	var to [symbols][]int64
+	for _, p := range w.positions {
+		if p == -1 {
+			for c := range symbols {
+				to[c] = append(to[c], -1)
+			}
+			continue
+		}
+		g, at := int(p>>16), int(p&0xffff)
+		elements := b.globs[g].elements
+		if at == len(elements) {
+			continue
+		}
+		switch e := elements[at]; e.kind {
+		case literal:
+			to[e.symbol] = append(to[e.symbol], position(g, at+1))
+		default:
+			for c := range symbols {
+				if c != dot || e.kind == anything {
+					to[c] = append(to[c], p)
+				}
+			}
+		}
+	}
+	for c := range symbols {
+		var s int32
+		if len(to[c]) > 0 && to[c][0] == -1 {
+			s = b.rest(w.valid.next(c))
+		} else {
+			s = b.add(to[c], w.valid.next(c))
+		}
+		b.states[i].next[c] = s
+	}
+}
+
+// rest returns the state from which everything that makes a name is taken.
+func (b *builder) rest(v valid) int32 {
+	if v == invalid {
+		return none
+	}
+	key := make([]byte, 1, 9)
+	key[0] = byte(v)
+	all := int64(-1)
+	key = binary.BigEndian.AppendUint64(key, uint64(all))
+	if s, ok := b.index[string(key)]; ok {
+		return s
+	}
+	s := int32(len(b.states))
+	b.index[string(key)] = s
+	b.states = append(b.states, state{accepts: v.accepts()})
+	b.todo = append(b.todo, work{[]int64{-1}, v})
+	return s
+}
+
+// trim drops states from which no name can be reached any more.
+func (s Set) trim() Set {
+	if len(s.states) == 0 {
+		return Set{}
+	}
+	// Walk backwards from the accepting states.
+	back := make([][]int32, len(s.states))
+	for i := range s.states {
+		for _, n := range s.states[i].next {
+			if n != none {
+				back[n] = append(back[n], int32(i))
+			}
+		}
+	}
+	alive := make([]bool, len(s.states))
+	var queue []int32
+	for i := range s.states {
+		if s.states[i].accepts {
+			alive[i] = true
+			queue = append(queue, int32(i))
+		}
+	}
+	for len(queue) > 0 {
+		n := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		for _, p := range back[n] {
+			if !alive[p] {
+				alive[p] = true
+				queue = append(queue, p)
+			}
+		}
+	}
+	if !alive[0] {
+		return Set{}
+	}
+	number := make([]int32, len(s.states))
+	kept := int32(0)
+	for i := range s.states {
+		number[i] = none
+		if alive[i] {
+			number[i] = kept
+			kept++
+		}
+	}
+	out := make([]state, 0, kept)
+	for i := range s.states {
+		if !alive[i] {
+			continue
+		}
+		st := s.states[i]
+		for c, n := range st.next {
+			if n != none {
+				st.next[c] = number[n]
+			}
+		}
+		out = append(out, st)
+	}
+	return Set{out}
+}
+
+// IsEmpty reports whether s holds no name.
+func (s Set) IsEmpty() bool { return len(s.states) == 0 }
+
+// Contains reports whether n is in s.
+func (s Set) Contains(n dnsname.Name) bool {
+	text := n.String()
+	if len(s.states) == 0 || text == "" {
+		return false
+	}
+	at := int32(0)
+	for i := len(text) - 1; i >= 0; i-- {
+		c := symbolOf[text[i]]
+		if c < 0 {
+			return false
+		}
+		if at = s.states[at].next[c]; at == none {
+			return false
+		}
+	}
+	return s.states[at].accepts
+}
+
+// Union returns the names of either.
+func (s Set) Union(t Set) Set { return product(s, t, func(a, b bool) bool { return a || b }) }
+
+// Intersect returns the names of both.
+func (s Set) Intersect(t Set) Set { return product(s, t, func(a, b bool) bool { return a && b }) }
+
+// Minus returns the names of s that t does not hold.
+func (s Set) Minus(t Set) Set { return product(s, t, func(a, b bool) bool { return a && !b }) }
+
+// Covers reports whether s holds every name of t.
+func (s Set) Covers(t Set) bool { return t.Minus(s).IsEmpty() }
+
+// Equal reports whether s and t hold the same names.
+func (s Set) Equal(t Set) bool {
+	return product(s, t, func(a, b bool) bool { return a != b }).IsEmpty()
+}
+
+// product walks both automata at once and keeps what keep says.
+func product(s, t Set, keep func(a, b bool) bool) Set {
+	type pair struct{ a, b int32 }
+	begin := pair{none, none}
+	if len(s.states) > 0 {
+		begin.a = 0
+	}
+	if len(t.states) > 0 {
+		begin.b = 0
+	}
+	accepts := func(x Set, n int32) bool { return n != none && x.states[n].accepts }
+	step := func(x Set, n int32, c int) int32 {
+		if n == none {
+			return none
+		}
+		return x.states[n].next[c]
+	}
+	// Where nothing can be kept any more the walk stops.
+	dead := func(p pair) bool {
+		return p.a == none && p.b == none || p.a == none && !keep(false, true) || p.b == none && !keep(true, false)
+	}
+	if dead(begin) {
+		return Set{}
+	}
+	index := map[pair]int32{begin: 0}
+	todo := []pair{begin}
+	var out []state
+	for i := 0; i < len(todo); i++ {
+		p := todo[i]
+		st := state{accepts: keep(accepts(s, p.a), accepts(t, p.b))}
+		for c := range symbols {
+			q := pair{step(s, p.a, c), step(t, p.b, c)}
+			if dead(q) {
+				st.next[c] = none
+				continue
+			}
+			n, ok := index[q]
+			if !ok {
+				n = int32(len(todo))
+				index[q] = n
+				todo = append(todo, q)
+			}
+			st.next[c] = n
+		}
+		out = append(out, st)
+	}
+	return Set{out}.trim()
+}
+
+// Witness returns a shortest name of s, of several the first in the order of
+// letters, digits, hyphen; ok is false when s is empty.
+func (s Set) Witness() (n dnsname.Name, ok bool) {
+	if len(s.states) == 0 {
+		return dnsname.Name{}, false
+	}
+	type step struct {
+		from int32
+		c    int
+	}
+	came := make(map[int32]step)
+	queue := []int32{0}
+	seen := make([]bool, len(s.states))
+	seen[0] = true
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		if s.states[at].accepts {
+			var text []byte
+			for at != 0 {
+				st := came[at]
+				text = append(text, alphabet[st.c])
+				at = st.from
+			}
+			name, err := dnsname.Parse(string(text))
+			return name, err == nil
+		}
+		for c, to := range s.states[at].next {
+			if to != none && !seen[to] {
+				seen[to] = true
+				came[to] = step{at, c}
+				queue = append(queue, to)
+			}
+		}
+	}
+	return dnsname.Name{}, false
+}
