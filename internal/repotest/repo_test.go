@@ -48,8 +48,9 @@ var layout = []row{
 		why: "compile is the only package that sees both sources; an importer reads what others wrote into the words of the catalog",
 	},
 	{
-		name: "foreign rules", packages: []string{"ruleset", "firewall/*"}, also: map[string][]string{"firewall/*": {"ruleset"}},
-		why: "a dialect reads into rule sets and writes programs, and knows no cluster",
+		name: "foreign rules", packages: []string{"ruleset", "firewall", "firewall/*", "audit"},
+		also: map[string][]string{"firewall": {"ruleset", "firewall/*"}, "firewall/*": {"ruleset"}, "audit": {"ruleset"}},
+		why:  "a dialect reads into rule sets and writes programs, and knows no cluster; an audit knows no dialect",
 	},
 	{
 		name:     "outlets",

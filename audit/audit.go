@@ -1,0 +1,139 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package audit compares a foreign firewall with what a cluster needs, as sets
+// of flows, and says what is missing, too wide, obsolete or dead, each with its
+// place in the file, a flow that shows it, and the requirement that proves it.
+package audit
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/sallyport/sallyport/flowset"
+	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/ruleset"
+)
+
+// Check is a kind of finding.
+type Check string
+
+// Checks, in the order in which findings are shown.
+const (
+	Missing   Check = "missing"   // the cluster needs it and nothing lets it through
+	Void      Check = "void"      // a network rule that decides before the rules by name do
+	TooWide   Check = "too-wide"  // lets through more than anything asks for
+	NoSource  Check = "no-source" // not limited to the cluster's own addresses
+	Obsolete  Check = "obsolete"  // left the list
+	NotNeeded Check = "not-needed"
+	Shadowed  Check = "shadowed" // an earlier rule decides for all of it
+	Duplicate Check = "duplicate"
+	Dead      Check = "dead"      // can never match
+	NoProxy   Check = "dns-proxy" // names in network rules without DNS proxy
+	Routing   Check = "asymmetric-routing"
+	Assumed   Check = "assumed" // only what the file does not show may let it through
+)
+
+var order = []Check{Missing, Void, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, NoProxy, Routing, Assumed}
+
+// Severity says how bad a finding is.
+type Severity string
+
+// Severities.
+const (
+	Critical Severity = "critical" // nodes do not start, or the firewall is open
+	High     Severity = "high"
+	Medium   Severity = "medium"
+	Low      Severity = "low"
+	Info     Severity = "info" // could not be decided, or only untidy
+)
+
+// Finding is one thing that is wrong with the firewall, or could not be decided.
+type Finding struct {
+	ID       string // stable under renaming of rules
+	Check    Check
+	Severity Severity
+	Pos      ruleset.Position // zero for what is nowhere in the files
+	Rule     string           // where people find it
+	Term     string           // what it is about, as written
+	Text     string           // one plain sentence
+	Witness  string           // a flow that shows it, "" when none is meant
+	Because  string           // requirement or rule that proves it
+	Fix      string           // what to write or to remove, in words
+	Unknown  bool             // not decided: no pass and no fault
+}
+
+// Report is the answer about one firewall.
+type Report struct {
+	Edition  program.Edition
+	Files    []string
+	Dialect  string
+	Rules    int
+	Needed   int // rules of the program
+	Closed   int // of them, those that are not let through
+	Assumed  int // of them, those that only unknown parts may let through
+	Extra    int // terms that let through what the cluster does not need
+	Findings []Finding
+	Unknown  []ruleset.Unknown
+}
+
+// Run compares a firewall with a program.
+func Run(rules *ruleset.RuleSet, p *program.Program) Report {
+	a := &auditor{rules: rules, p: p, effect: rules.Evaluate()}
+	a.r = Report{Edition: p.Edition, Files: rules.Files, Dialect: rules.Dialect, Rules: len(rules.Rules), Unknown: slices.Clone(rules.Unknown)}
+	for _, r := range rules.Rules {
+		a.r.Unknown = append(a.r.Unknown, r.Unknown...)
+	}
+	a.wants()
+	a.missing()
+	a.void()
+	a.terms()
+	a.shadowed()
+	a.dead()
+	a.proxy()
+	a.routing()
+	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
+		return cmp.Or(slices.Index(order, x.Check)-slices.Index(order, y.Check),
+			cmp.Compare(x.Pos.File, y.Pos.File), x.Pos.Line-y.Pos.Line, x.Pos.Col-y.Pos.Col)
+	})
+	return a.r
+}
+
+type auditor struct {
+	rules  *ruleset.RuleSet
+	p      *program.Program
+	effect ruleset.Effect
+	needs  []need
+	needed flowset.Set // union of needs
+	r      Report
+}
+
+// find adds a finding. key is what makes it the same finding when the file
+// changes elsewhere.
+func (a *auditor) find(f Finding, key string) {
+	sum := sha256.Sum256([]byte(string(f.Check) + "\x00" + key))
+	f.ID = string(f.Check) + "-" + hex.EncodeToString(sum[:4])
+	for i := 2; slices.ContainsFunc(a.r.Findings, func(o Finding) bool { return o.ID == f.ID }); i++ {
+		f.ID = fmt.Sprintf("%s-%s-%d", f.Check, hex.EncodeToString(sum[:4]), i)
+	}
+	a.r.Findings = append(a.r.Findings, f)
+}
+
+// Faults returns the findings that are faults and not questions.
+func (r Report) Faults() int {
+	n := 0
+	for _, f := range r.Findings {
+		if !f.Unknown && f.Severity != Info {
+			n++
+		}
+	}
+	return n
+}
+
+// Undecided reports whether something could not be decided.
+func (r Report) Undecided() bool {
+	return len(r.Unknown) > 0 || slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Unknown })
+}

@@ -1,0 +1,105 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flowset"
+	"github.com/sallyport/sallyport/nameset"
+	"github.com/sallyport/sallyport/ruleset"
+)
+
+// onlyName reports whether n is the only name of b.
+func onlyName(b flowset.Box, n dnsname.Name) bool {
+	return nameset.Of(nameset.Exact(n)).Covers(b.Names)
+}
+
+// shadowed finds rules for which earlier ones of their kind decide everything.
+// What a void rule swallows is said once, there.
+func (a *auditor) shadowed() {
+	for i, r := range a.rules.Rules {
+		set := r.Maybe()
+		if r.Kind == ruleset.NAT || r.Dead != "" || set.IsEmpty() {
+			continue
+		}
+		for _, before := range a.rules.Rules[:i] {
+			if before.Kind != r.Kind || before.Dead != "" || !before.Sure().Covers(set) {
+				continue
+			}
+			a.find(Finding{
+				Check: Shadowed, Severity: Low, Pos: r.Pos, Rule: r.String(), Term: r.Name,
+				Text:    fmt.Sprintf("%s decides for everything that %s matches", before, r),
+				Because: fmt.Sprintf("%s at %s is tried first", before, before.Pos), Fix: "remove " + r.Name,
+			}, termKey(r, ""))
+			break
+		}
+	}
+}
+
+// dead finds rules that can never match.
+func (a *auditor) dead() {
+	for _, r := range a.rules.Rules {
+		if r.Dead != "" {
+			a.find(Finding{
+				Check: Dead, Severity: Medium, Pos: r.Pos, Rule: r.String(), Term: r.Name,
+				Text: fmt.Sprintf("%s can never match: %s", r, r.Dead), Fix: "correct or remove it",
+			}, termKey(r, ""))
+		}
+	}
+}
+
+// proxy finds names in network rules on a firewall that does not resolve.
+func (a *auditor) proxy() {
+	if a.rules.Dialect != "azure-firewall" || a.rules.DNS.Proxy {
+		return
+	}
+	for _, r := range a.rules.Rules {
+		if r.Kind != ruleset.Network {
+			continue
+		}
+		for _, t := range r.Terms {
+			for _, b := range t.Sure.Boxes() {
+				if b.Nameless || b.Names.IsEmpty() {
+					continue
+				}
+				f := Finding{
+					Check: NoProxy, Severity: High, Pos: t.Pos, Rule: r.String(), Term: t.Text,
+					Text: fmt.Sprintf("%s stands in a network rule, which needs the firewall's DNS proxy", t.Text),
+					Fix:  "turn on the DNS proxy and let the cluster resolve through the firewall",
+				}
+				if !a.rules.DNS.Known {
+					f.Severity, f.Unknown = Info, true
+					f.Text += "; the files do not say whether it is on"
+				}
+				a.find(f, termKey(r, t.Text))
+				return
+			}
+		}
+	}
+}
+
+// routing finds a default route to the appliance that breaks a public load
+// balancer.
+func (a *auditor) routing() {
+	var toAppliance *ruleset.Route
+	back := false
+	for i, r := range a.rules.Routes {
+		if r.Prefix == "0.0.0.0/0" && strings.EqualFold(r.NextHop, "VirtualAppliance") {
+			toAppliance = &a.rules.Routes[i]
+		}
+		// The firewall's own public address around it.
+		back = back || strings.EqualFold(r.NextHop, "Internet") && r.Prefix != "0.0.0.0/0"
+	}
+	if toAppliance == nil || back || !a.p.LoadBalancers {
+		return
+	}
+	a.find(Finding{
+		Check: Routing, Severity: High, Pos: toAppliance.Pos, Rule: toAppliance.Name, Term: toAppliance.Prefix,
+		Text: "the default route leads to the appliance while a public load balancer is in use, and no route leads the appliance's own public address around it: replies are dropped",
+		Fix:  "add a route for the appliance's public address/32 with next hop Internet, and DNAT for each service",
+	}, "routing")
+}

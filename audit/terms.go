@@ -1,0 +1,299 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/flowset"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/ruleset"
+)
+
+// void finds network rules that decide for flows before rules by name are asked.
+func (a *auditor) void() {
+	for _, r := range a.rules.Rules {
+		if r.Kind != ruleset.Network || r.Action != ruleset.Allow || r.Dead != "" {
+			continue
+		}
+		set := r.Sure()
+		var swallowed, all int
+		var first string
+		for _, o := range a.rules.Rules {
+			if o.Kind != ruleset.Application || o.Action != ruleset.Allow {
+				continue
+			}
+			for _, t := range o.Terms {
+				all++
+				if !t.Maybe.IsEmpty() && withoutSource(set).Covers(withoutSource(t.Maybe)) {
+					swallowed++
+					if first == "" {
+						first = t.Text
+					}
+				}
+			}
+		}
+		if !anyName(set) || swallowed == 0 && !a.open(set) {
+			continue
+		}
+		f := Finding{
+			Check: Void, Severity: Critical, Pos: r.Pos, Rule: r.String(), Term: r.Name,
+			Witness: witness(set.Minus(a.needed)),
+			Because: "network rules are tried before application rules, whatever their priority",
+			Fix:     "remove the rule, or limit its destination to what needs it",
+		}
+		switch {
+		case swallowed > 0:
+			f.Text = fmt.Sprintf("%s lets everything through before %d of %d names of the application rules are looked at, %s among them",
+				r, swallowed, all, first)
+		default:
+			f.Text = fmt.Sprintf("%s lets the cluster reach any name on the web's own ports", r)
+		}
+		a.find(f, termKey(r, ""))
+	}
+}
+
+// anyName reports whether a set holds flows to every name at any address.
+func anyName(s flowset.Set) bool {
+	probe := flowset.Everything()
+	for _, b := range s.Boxes() {
+		if b.Names.Covers(probe.Names) && b.Dst.Covers(netset.All().Minus(netset.Never()).Intersect(b.Dst)) && b.Nameless && coversInternet(b.Dst) {
+			return true
+		}
+	}
+	return false
+}
+
+// coversInternet reports whether s holds the public IPv4 Internet.
+func coversInternet(s netset.Set) bool {
+	for _, p := range s.Prefixes() {
+		if p.Addr().Is4() && p.Bits() <= 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// open reports whether a set lets any name be reached by HTTPS.
+func (a *auditor) open(s flowset.Set) bool {
+	for _, b := range s.Boxes() {
+		if b.Class&flowset.TLS != 0 && b.Ports.Contains(443) && coversInternet(b.Dst) && b.Nameless {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutSource widens a set to every source: who is asking is a question of
+// its own.
+func withoutSource(s flowset.Set) flowset.Set {
+	var out []flowset.Box
+	for _, b := range s.Boxes() {
+		b.Src = netset.All()
+		out = append(out, b)
+	}
+	return flowset.Of(out...)
+}
+
+// terms looks at each destination of each rule: whether anything asks for it.
+func (a *auditor) terms() {
+	formers := a.formers()
+	needed := withoutSource(a.needed)
+	seen := make(map[string]ruleset.Position)
+	for _, r := range a.rules.Rules {
+		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT || r.Dead != "" {
+			continue
+		}
+		a.source(r)
+		for _, t := range r.Terms {
+			set := withoutSource(t.Sure)
+			if set.IsEmpty() {
+				set = a.tagged(t)
+			}
+			if set.IsEmpty() {
+				continue
+			}
+			key := string(r.Kind) + " " + strings.ToLower(t.Text) + " " + describe(set)
+			if at, twice := seen[key]; twice {
+				a.find(Finding{
+					Check: Duplicate, Severity: Info, Pos: t.Pos, Rule: r.String(), Term: t.Text,
+					Text: fmt.Sprintf("%s stands there twice, first at %s", t.Text, at), Fix: "remove one of them",
+				}, key)
+			} else {
+				seen[key] = t.Pos
+			}
+			if needed.Covers(set) {
+				continue
+			}
+			a.r.Extra++
+			if a.obsolete(r, t, set, formers, needed) {
+				continue
+			}
+			a.wide(r, t, set, needed)
+		}
+	}
+}
+
+// tagged returns what a service tag without addresses stands for at most, when
+// that is wide whatever its addresses are: the addresses of a whole cloud or of
+// a region, where anybody can rent one.
+func (a *auditor) tagged(t ruleset.Term) flowset.Set {
+	tag := strings.ToLower(t.Text)
+	if tag == "internet" || tag == "azurecloud" || strings.HasPrefix(tag, "azurecloud.") {
+		return withoutSource(t.Maybe)
+	}
+	return flowset.Set{}
+}
+
+// obsolete finds terms that were on the list, or are for others.
+func (a *auditor) obsolete(r ruleset.Rule, t ruleset.Term, set flowset.Set, formers []former, needed flowset.Set) bool {
+	rest := set.Minus(needed)
+	var matched []former
+	for _, f := range formers {
+		if f.set.Overlaps(rest) && onlyPorts(f.set, rest) && namesWithin(f.set, rest) {
+			matched = append(matched, f)
+		}
+	}
+	if len(matched) == 0 {
+		return false
+	}
+	f := matched[0]
+	for _, m := range matched {
+		if m.For == "" && f.For != "" {
+			f = m
+		}
+	}
+	out := Finding{
+		Check: Obsolete, Severity: Low, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(rest),
+		Because: f.Requirement, Fix: "remove " + t.Text,
+	}
+	if f.For != "" {
+		out.Check, out.Severity = NotNeeded, Info
+		out.Text = fmt.Sprintf("%s is for %s, which this cluster does not have", t.Text, f.For)
+	} else {
+		out.Text = fmt.Sprintf("%s left the list on %s", t.Text, f.Until.Format("2006-01-02"))
+		if f.ReplacedBy != "" {
+			out.Text += "; " + f.ReplacedBy + " took its place"
+		}
+	}
+	a.find(out, termKey(r, t.Text))
+	return true
+}
+
+// onlyPorts reports whether a and b are about a common kind and port.
+func onlyPorts(a, b flowset.Set) bool {
+	for _, x := range a.Boxes() {
+		for _, y := range b.Boxes() {
+			if x.Class&y.Class != 0 && !x.Ports.Intersect(y.Ports).IsEmpty() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// namesWithin reports whether every name of b is one of a, and b names something.
+func namesWithin(a, b flowset.Set) bool {
+	for _, y := range b.Boxes() {
+		if y.Nameless || y.Names.IsEmpty() {
+			return false
+		}
+		covered := false
+		for _, x := range a.Boxes() {
+			covered = covered || x.Names.Covers(y.Names)
+		}
+		if !covered {
+			return false
+		}
+	}
+	return true
+}
+
+// wide finds terms that let through more than anything asks for.
+func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) {
+	rest := set.Minus(needed)
+	one := true // a single name or address
+	for _, b := range rest.Boxes() {
+		_, _, exact := exactName(b)
+		single := !coversInternet(b.Dst) && len(b.Dst.Prefixes()) == 1 && b.Dst.Prefixes()[0].IsSingleIP()
+		one = one && (exact && !b.Nameless || single)
+	}
+	if one {
+		return // one destination of the owner's own
+	}
+	var instead []string
+	for _, n := range a.needs {
+		if withoutSource(n.set).Overlaps(set) {
+			instead = append(instead, n.rule.Destination()+" "+ports(n.rule))
+		}
+	}
+	f := Finding{
+		Check: TooWide, Severity: Medium, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(rest),
+		Because: "nothing in the list or in the description asks for it", Fix: "remove " + t.Text,
+	}
+	f.Text = fmt.Sprintf("%s lets through more than anything asks for: %s", t.Text, describe(set))
+	if len(instead) > 0 {
+		f.Because = "of it the cluster needs only " + strings.Join(instead, ", ")
+		f.Fix = "write instead " + strings.Join(instead, ", ")
+	}
+	for _, b := range set.Boxes() {
+		if b.Nameless && coversInternet(b.Dst) {
+			f.Severity = High
+		}
+	}
+	a.find(f, termKey(r, t.Text))
+}
+
+func exactName(b flowset.Box) (first, second string, exact bool) {
+	n, ok := b.Names.Witness()
+	if !ok {
+		return "", "", false
+	}
+	return n.String(), "", onlyName(b, n)
+}
+
+// describe writes the kinds and ports of a set.
+func describe(s flowset.Set) string {
+	var out []string
+	for _, b := range s.Boxes() {
+		text := b.Class.String()
+		if !b.Ports.IsEmpty() && b.Class&(flowset.TCP|flowset.UDP) != 0 {
+			text += "/" + b.Ports.String()
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "; ")
+}
+
+// source finds rules that are not limited to the cluster's addresses.
+func (a *auditor) source(r ruleset.Rule) {
+	own := a.p.Visible()
+	for _, b := range r.Sure().Boxes() {
+		if own.Covers(b.Src) || b.Src.IsEmpty() {
+			continue
+		}
+		if !coversInternet(b.Src) {
+			continue // somebody else's own addresses
+		}
+		a.find(Finding{
+			Check: NoSource, Severity: Low, Pos: r.Pos, Rule: r.String(), Term: r.Name,
+			Text:    fmt.Sprintf("%s is not limited to the cluster's addresses", r),
+			Because: "the nodes are " + own.String(), Fix: "set the source to " + own.String(),
+		}, termKey(r, ""))
+		return
+	}
+}
+
+// termKey makes a finding the same when rules are renamed: by what it matches.
+func termKey(r ruleset.Rule, term string) string {
+	var texts []string
+	for _, t := range r.Terms {
+		texts = append(texts, strings.ToLower(t.Text))
+	}
+	if term != "" {
+		texts = []string{strings.ToLower(term)}
+	}
+	return string(r.Kind) + " " + strings.Join(texts, " ") + " " + describe(r.Maybe())
+}

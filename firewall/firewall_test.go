@@ -1,0 +1,102 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package firewall
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/catalog"
+	"github.com/sallyport/sallyport/cluster"
+	"github.com/sallyport/sallyport/compile"
+	"github.com/sallyport/sallyport/examples"
+	"github.com/sallyport/sallyport/program"
+)
+
+func programs(t *testing.T) map[string]*program.Program {
+	t.Helper()
+	names, err := fs.Glob(examples.Files, "*.yaml")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no examples")
+	}
+	out := make(map[string]*program.Program)
+	for _, name := range names {
+		data, err := examples.Files.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := cluster.Parse(name, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out[name], err = compile.Compile(c, catalog.Default(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func TestEveryTranslationOfEveryExampleIsEqualOrSaysWhyNot(t *testing.T) {
+	for name, p := range programs(t) {
+		for _, d := range Dialects {
+			tr, err := Translate(d, p)
+			if err != nil {
+				t.Fatalf("%s in %s: %v", name, d.Name, err)
+			}
+			if tr.Wider() {
+				t.Errorf("%s in %s is wider: %+v", name, d.Name, tr.Gaps)
+			}
+			for _, g := range tr.Gaps {
+				if g.Restriction == "" {
+					t.Errorf("%s in %s: %s has a gap that no restriction explains: %s", name, d.Name, g.Rule, g.Witness)
+				}
+			}
+			if d.Name == "sheet" && !tr.Equal() {
+				t.Errorf("%s: the sheet has gaps: %+v", name, tr.Gaps)
+			}
+			again, _ := Translate(d, p)
+			for i := range tr.Files {
+				if string(tr.Files[i].Data) != string(again.Files[i].Data) {
+					t.Errorf("%s in %s: written twice it is not the same", name, d.Name)
+				}
+			}
+		}
+	}
+}
+
+func TestAWriterThatLiesIsCaught(t *testing.T) {
+	p := programs(t)["azure.yaml"]
+	honest, _ := Find("squid")
+	for name, lie := range map[string]struct {
+		old, new string
+		wider    bool
+	}{
+		"forgets_the_apex": {" !r3_apex", "", true},
+		"drops_a_rule":     {"http_access allow CONNECT r2_src", "# http_access allow CONNECT r2_src", false},
+		"allows_the_rest":  {"http_access deny all", "http_access allow all", true},
+	} {
+		d := honest
+		d.Write = func(p *program.Program) ([]File, []Left) {
+			files, left := honest.Write(p)
+			text := strings.Replace(string(files[0].Data), lie.old, lie.new, 1)
+			if text == string(files[0].Data) {
+				t.Fatalf("%s: nothing was changed", name)
+			}
+			files[0].Data = []byte(text)
+			return files, left
+		}
+		tr, err := Translate(d, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		caught := tr.Wider()
+		for _, g := range tr.Gaps {
+			caught = caught || !lie.wider && g.Restriction == ""
+		}
+		if !caught || tr.Wider() != lie.wider {
+			t.Errorf("%s was not caught: %+v", name, tr.Gaps)
+		}
+	}
+}
