@@ -37,7 +37,7 @@ const (
 	Assumed   Check = "assumed" // only what the file does not show may let it through
 )
 
-var order = []Check{Missing, Void, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, NoProxy, Routing, Assumed}
+var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, NoProxy, Routing, Assumed}
 
 // Severity says how bad a finding is.
 type Severity string
@@ -82,14 +82,15 @@ type Report struct {
 
 // Run compares a firewall with a program.
 func Run(rules *ruleset.RuleSet, p *program.Program) Report {
-	a := &auditor{rules: rules, p: p, effect: rules.Evaluate()}
+	a := &auditor{rules: rules, p: p, effect: rules.Evaluate(), said: make(map[string]bool)}
+	a.anyone = widened(rules, nil).Evaluate()
 	a.r = Report{Edition: p.Edition, Files: rules.Files, Dialect: rules.Dialect, Rules: len(rules.Rules), Unknown: slices.Clone(rules.Unknown)}
 	for _, r := range rules.Rules {
 		a.r.Unknown = append(a.r.Unknown, r.Unknown...)
 	}
 	a.wants()
-	a.missing()
 	a.void()
+	a.missing()
 	a.terms()
 	a.shadowed()
 	a.dead()
@@ -106,9 +107,43 @@ type auditor struct {
 	rules  *ruleset.RuleSet
 	p      *program.Program
 	effect ruleset.Effect
+	anyone ruleset.Effect // as if rules whose source is not known were for everybody
 	needs  []need
-	needed flowset.Set // union of needs
+	needed flowset.Set    // union of needs
+	voids  []ruleset.Rule // network rules that decide before the rules by name
+	said   map[string]bool
 	r      Report
+}
+
+// sourceUnknown reports whether the source is all that is not known of a rule.
+func sourceUnknown(r ruleset.Rule) bool {
+	for _, u := range r.Unknown {
+		if u.Part != "source" {
+			return false
+		}
+	}
+	return len(r.Unknown) > 0
+}
+
+// widened returns rules as if those whose source alone is unknown were for
+// everybody, and without some.
+func widened(rules *ruleset.RuleSet, without []ruleset.Rule) *ruleset.RuleSet {
+	out := *rules
+	out.Rules = nil
+	for _, r := range rules.Rules {
+		if slices.ContainsFunc(without, func(v ruleset.Rule) bool { return v.Pos == r.Pos && v.Name == r.Name }) {
+			continue
+		}
+		if sourceUnknown(r) {
+			terms := slices.Clone(r.Terms)
+			for i := range terms {
+				terms[i].Sure = withoutSource(terms[i].Maybe)
+			}
+			r.Terms = terms
+		}
+		out.Rules = append(out.Rules, r)
+	}
+	return &out
 }
 
 // find adds a finding. key is what makes it the same finding when the file

@@ -5,6 +5,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/flowset"
@@ -33,38 +34,84 @@ func (a *auditor) wants() {
 	a.r.Needed = len(a.needs)
 }
 
-// missing finds what the cluster needs and the firewall does not let through.
+// missing finds what the cluster needs and the firewall does not let through, or
+// lets through only by a rule that lets everything through.
 func (a *auditor) missing() {
+	proper := a.anyone
+	if len(a.voids) > 0 {
+		proper = widened(a.rules, a.voids).Evaluate()
+	}
+	bySource := 0
+	var assumed []string
 	for _, n := range a.needs {
-		if a.effect.Sure.Covers(n.set) {
+		if proper.Sure.Covers(n.set) {
+			if !a.effect.Sure.Covers(n.set) {
+				bySource++
+			}
 			continue
 		}
 		o := n.rule.Origins[0]
+		what := n.rule.Destination() + " " + ports(n.rule)
 		f := Finding{
-			Term: n.rule.Destination(), Because: because(o), Witness: witness(n.set.Minus(a.effect.Sure)),
-			Fix: fmt.Sprintf("allow %s %s from %s", n.rule.Destination(), ports(n.rule), strings.Join(n.rule.Groups, " and ")),
+			Term: n.rule.Destination(), Because: because(o), Witness: witness(n.set.Minus(proper.Sure)),
+			Fix: fmt.Sprintf("allow %s from %s", what, strings.Join(n.rule.Groups, " and ")),
 		}
-		key := n.rule.Destination() + " " + ports(n.rule)
-		if a.effect.Maybe.Covers(n.set) {
-			a.r.Assumed++
-			f.Check, f.Severity, f.Unknown = Assumed, Info, true
-			f.Text = fmt.Sprintf("%s %s is let through only by what the file does not show", n.rule.Destination(), ports(n.rule))
-			a.find(f, key)
+		if proper.Maybe.Covers(n.set) {
+			assumed = append(assumed, what)
 			continue
 		}
-		a.r.Closed++
 		f.Check, f.Severity = Missing, Medium
 		if n.rule.Required {
 			f.Severity = High
 		}
-		f.Witness = witness(n.set.Minus(a.effect.Maybe))
-		f.Text = fmt.Sprintf("%s %s is needed and nothing lets it through", n.rule.Destination(), ports(n.rule))
+		f.Witness = witness(n.set.Minus(proper.Maybe))
+		if a.effect.Sure.Covers(n.set) {
+			f.Text = fmt.Sprintf("%s is needed, and only %s lets it through", what, a.voids[0])
+			a.find(f, what)
+			continue
+		}
+		a.r.Closed++
+		f.Text = what + " is needed and nothing lets it through"
 		if len(o.ExitCodes) > 0 {
 			f.Severity = Critical
 			f.Text += fmt.Sprintf("; nodes end with exit code %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(o.ExitCodes), " ", " or "), "[]"))
 		}
-		a.find(f, key)
+		a.find(f, what)
 	}
+	a.r.Assumed = bySource + len(assumed)
+	if len(assumed) > 0 {
+		a.find(Finding{
+			Check: Assumed, Severity: Info, Unknown: true,
+			Text:    fmt.Sprintf("%d of %d needs are met only by what the files do not show: %s", len(assumed), len(a.needs), a.reasons()),
+			Because: strings.Join(assumed, ", "), Fix: "give the files or values that say it, or write the names out",
+		}, "parts")
+	}
+	if bySource > 0 {
+		a.find(Finding{
+			Check: Assumed, Severity: Info, Unknown: true, Because: "the sources of some rules are not in the files",
+			Text: fmt.Sprintf("%d of %d needs are met if the unknown sources hold the cluster's addresses", bySource, len(a.needs)),
+			Fix:  "give the files or values that say what these sources are",
+		}, "sources")
+	}
+}
+
+// reasons lists what of the rules is unknown beside sources, each once.
+func (a *auditor) reasons() string {
+	var out []string
+	for _, r := range a.rules.Rules {
+		if r.Kind == ruleset.NAT {
+			continue
+		}
+		for _, u := range r.Unknown {
+			if u.Part != "source" && !slices.Contains(out, u.Text) {
+				out = append(out, u.Text)
+			}
+		}
+	}
+	if len(out) > 4 {
+		out = append(out[:4], "...")
+	}
+	return strings.Join(out, ", ")
 }
 
 func because(o program.Origin) string {

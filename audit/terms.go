@@ -5,10 +5,13 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowset"
 	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/ruleset"
 )
 
@@ -38,6 +41,7 @@ func (a *auditor) void() {
 		if !anyName(set) || swallowed == 0 && !a.open(set) {
 			continue
 		}
+		a.voids = append(a.voids, r)
 		f := Finding{
 			Check: Void, Severity: Critical, Pos: r.Pos, Rule: r.String(), Term: r.Name,
 			Witness: witness(set.Minus(a.needed)),
@@ -109,6 +113,9 @@ func (a *auditor) terms() {
 		a.source(r)
 		for _, t := range r.Terms {
 			set := withoutSource(t.Sure)
+			if set.IsEmpty() && sourceUnknown(r) {
+				set = withoutSource(t.Maybe)
+			}
 			if set.IsEmpty() {
 				set = a.tagged(t)
 			}
@@ -124,11 +131,12 @@ func (a *auditor) terms() {
 			} else {
 				seen[key] = t.Pos
 			}
-			if needed.Covers(set) {
+			if needed.Covers(set) || slices.ContainsFunc(a.voids, func(v ruleset.Rule) bool { return v.Pos == r.Pos && v.Name == r.Name }) {
 				continue
 			}
 			a.r.Extra++
-			if a.obsolete(r, t, set, formers, needed) {
+			a.ports(r, t, set)
+			if a.obsolete(r, t, set, formers, needed) && !strings.Contains(t.Text, "*") {
 				continue
 			}
 			a.wide(r, t, set, needed)
@@ -150,20 +158,24 @@ func (a *auditor) tagged(t ruleset.Term) flowset.Set {
 // obsolete finds terms that were on the list, or are for others.
 func (a *auditor) obsolete(r ruleset.Rule, t ruleset.Term, set flowset.Set, formers []former, needed flowset.Set) bool {
 	rest := set.Minus(needed)
-	var matched []former
-	for _, f := range formers {
-		if f.set.Overlaps(rest) && onlyPorts(f.set, rest) && namesWithin(f.set, rest) {
-			matched = append(matched, f)
+	var f former
+	found := false
+	for _, m := range formers {
+		if !m.set.Overlaps(rest) || !onlyPorts(m.set, rest) || !namesWithin(m.set, rest) {
+			continue
+		}
+		// One host under a wildcard that left the list was never on it, unless the
+		// wildcard stands for the cluster's own endpoints.
+		if !strings.Contains(m.Destination, "<") && !namesWithin(rest, m.set) {
+			continue
+		}
+		if !found || closer(m, f, rest) {
+			f, found = m, true
 		}
 	}
-	if len(matched) == 0 {
+	// What covers a need as well is too wide rather than obsolete.
+	if !found || set.Overlaps(needed) {
 		return false
-	}
-	f := matched[0]
-	for _, m := range matched {
-		if m.For == "" && f.For != "" {
-			f = m
-		}
 	}
 	out := Finding{
 		Check: Obsolete, Severity: Low, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(rest),
@@ -180,6 +192,72 @@ func (a *auditor) obsolete(r ruleset.Rule, t ruleset.Term, set flowset.Set, form
 	}
 	a.find(out, termKey(r, t.Text))
 	return true
+}
+
+// closer reports whether x says more of a term than y does: with just its names,
+// or still listed, or listed longer.
+func closer(x, y former, term flowset.Set) bool {
+	same := func(f former) bool { return namesWithin(term, f.set) }
+	switch {
+	case same(x) != same(y):
+		return same(x)
+	case (x.For == "") != (y.For == ""):
+		return x.For != ""
+	}
+	return x.Until.After(y.Until)
+}
+
+// ports finds ports of the old tunnel that are open to more than the API
+// server.
+func (a *auditor) ports(r ruleset.Rule, t ruleset.Term, set flowset.Set) {
+	// A pair that is listed for others says more than one that left the list.
+	notAsked := slices.Clone(a.p.NotAsked)
+	slices.SortStableFunc(notAsked, func(x, y program.NotAsked) int {
+		switch {
+		case (x.For == "") == (y.For == ""):
+			return 0
+		case x.For != "":
+			return -1
+		}
+		return 1
+	})
+	for _, n := range notAsked {
+		class := ruleset.ClassOf(n.Protocol)
+		if n.Protocol.App != flow.Raw || !strings.Contains(n.Requirement, "tunnel") && !strings.Contains(n.Requirement, "api-server") || n.Port == 443 {
+			continue
+		}
+		open := false
+		for _, b := range set.Boxes() {
+			// A rule about every port is not about this one.
+			open = open || b.Class&class != 0 && b.Ports.Contains(n.Port) && b.Ports.Len() < 100
+		}
+		what := fmt.Sprintf("%s/%d", n.Protocol, n.Port)
+		key := termKey(r, t.Text) + " port " + what
+		if !open || a.said[key] || a.needsPort(class, n.Port) {
+			continue
+		}
+		a.said[key] = true
+		f := Finding{
+			Check: Obsolete, Severity: Low, Pos: t.Pos, Rule: r.String(), Term: what, Because: n.Requirement, Fix: "remove " + what,
+			Text: fmt.Sprintf("%s, the tunnel of clusters without konnectivity, is not asked for", what),
+		}
+		if n.For == "" {
+			f.Text = fmt.Sprintf("%s left the list on %s", what, n.Until.Format("2006-01-02"))
+		} else {
+			f.Text += " here: only for " + n.For
+		}
+		a.find(f, key)
+	}
+}
+
+// needsPort reports whether the cluster needs a port for something.
+func (a *auditor) needsPort(class flowset.Class, port uint16) bool {
+	for _, b := range a.needed.Boxes() {
+		if b.Class&class != 0 && b.Ports.Contains(port) {
+			return true
+		}
+	}
+	return false
 }
 
 // onlyPorts reports whether a and b are about a common kind and port.
@@ -270,7 +348,12 @@ func describe(s flowset.Set) string {
 // source finds rules that are not limited to the cluster's addresses.
 func (a *auditor) source(r ruleset.Rule) {
 	own := a.p.Visible()
-	for _, b := range r.Sure().Boxes() {
+	for _, u := range r.Unknown {
+		if u.Part == "source" {
+			return
+		}
+	}
+	for _, b := range r.Maybe().Boxes() {
 		if own.Covers(b.Src) || b.Src.IsEmpty() {
 			continue
 		}

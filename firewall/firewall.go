@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sallyport/sallyport/firewall/azure"
 	"github.com/sallyport/sallyport/firewall/sheet"
 	"github.com/sallyport/sallyport/firewall/squid"
 	"github.com/sallyport/sallyport/flow"
@@ -51,8 +52,33 @@ type Left struct {
 	Restriction string
 }
 
+// azureDialect is one of the forms in which Azure Firewall is configured.
+func azureDialect(name, title, file string, write func(*program.Program, azure.Layout) ([]byte, []flow.RuleID)) Dialect {
+	return Dialect{
+		Name: name, Title: title, Scope: "both", Matches: "SNI for HTTPS, Host for HTTP",
+		Restrictions: []Restriction{{
+			ID: azure.WildcardInNetworkRule, Text: "network rules take names without wildcards alone, and need the DNS proxy for them",
+			Source: "learn.microsoft.com/azure/firewall/fqdn-filtering-network-rules, 2026-11-22",
+		}},
+		Write: func(p *program.Program) ([]File, []Left) {
+			data, ids := write(p, azure.DefaultLayout)
+			var left []Left
+			for _, id := range ids {
+				left = append(left, Left{id, azure.WildcardInNetworkRule})
+			}
+			return []File{{file, data}}, left
+		},
+		Read: func(files []File) (*ruleset.RuleSet, error) {
+			return azure.Read([]azure.File{{Name: files[0].Name, Data: files[0].Data}}, azure.Options{})
+		},
+	}
+}
+
 // Dialects lists every dialect that Sallyport writes.
 var Dialects = []Dialect{
+	azureDialect("azure-arm", "Azure Firewall policy, ARM template", "azuredeploy.json", azure.ARM),
+	azureDialect("azure-terraform", "Azure Firewall policy, Terraform azurerm", "main.tf", azure.Terraform),
+	azureDialect("azure-cli", "Azure Firewall policy, script of az commands", "apply.sh", azure.AzCLI),
 	{
 		Name: "sheet", Title: "request sheet for the team that owns the firewall", Scope: "both", Matches: "whatever the firewall does",
 		Write: func(p *program.Program) ([]File, []Left) {

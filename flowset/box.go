@@ -170,8 +170,8 @@ func (b Box) witness() (f Flow, ok bool) {
 		return Flow{}, false
 	}
 	b = b.normal()[0]
-	f.Src, _ = plainest(b.Src)
-	f.Dst, _ = plainest(b.Dst)
+	f.Src, _ = plainest(b.Src, "10.240.0.4")
+	f.Dst, _ = plainest(b.Dst, "198.51.100.7")
 	for c := Class(1); c <= OtherIP; c <<= 1 {
 		if b.Class&c != 0 && (!c.hasPorts() || !b.Ports.IsEmpty()) {
 			f.Class = c
@@ -187,21 +187,18 @@ func (b Box) witness() (f Flow, ok bool) {
 		}
 	}
 	// A rule about a few addresses is shown by an address, others by a name.
-	if !b.Nameless || f.Class&(TLS|HTTP) != 0 && b.Dst.Contains(netip.MustParseAddr("20.1.2.3")) {
+	if !b.Nameless || f.Class&(TLS|HTTP) != 0 && b.Dst.Contains(netip.MustParseAddr("198.51.100.7")) {
 		f.Name, _ = b.Names.Witness()
 	}
 	return f, f.Class != 0
 }
 
-// plainest prefers an address that looks like one of the Internet.
-func plainest(s netset.Set) (netip.Addr, bool) {
-	public := s.Minus(netset.Private()).Minus(netset.Never())
-	for _, usual := range []string{"10.240.0.4", "20.1.2.3", "198.51.100.7"} {
-		if a := netip.MustParseAddr(usual); s.Contains(a) {
-			return a, true
-		}
+// plainest prefers the address that people know, then one of the Internet.
+func plainest(s netset.Set, usual string) (netip.Addr, bool) {
+	if a := netip.MustParseAddr(usual); s.Contains(a) {
+		return a, true
 	}
-	if a, ok := public.Witness(); ok {
+	if a, ok := s.Minus(netset.Private()).Minus(netset.Never()).Witness(); ok {
 		return a, true
 	}
 	return s.Witness()

@@ -104,7 +104,7 @@ Exit codes: 0 yes, 1 no (findings, denied, different), 2 bad usage or input,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), catalogCommand(), renderCommand(), gatewayCommand(), labCommand(), schemaCommand())
+	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), catalogCommand(), renderCommand(), auditCommand(), gatewayCommand(), labCommand(), schemaCommand())
 	return root
 }
 

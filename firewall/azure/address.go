@@ -1,0 +1,112 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package azure
+
+import (
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"github.com/sallyport/sallyport/catalog"
+	"github.com/sallyport/sallyport/netset"
+)
+
+// addresses is what one entry of a list of addresses stands for.
+type addresses struct {
+	sure, maybe netset.Set
+	why         string // why it is not certain
+	dead        string // why it can never match
+	note        string
+}
+
+func exactly(s netset.Set) addresses { return addresses{sure: s, maybe: s} }
+
+// tagForm is how service tags are spelt: Storage, AzureCloud.westeurope,
+// AzureFrontDoor.Frontend.
+var tagForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*([.-][A-Za-z0-9]+)?$`)
+
+// address reads an entry of a list of addresses: "*", an address, a prefix, a
+// range with a hyphen, or a service tag.
+func (f *finder) address(v value) addresses {
+	anything := netset.All()
+	if !v.isScalar() || v.why != "" {
+		return addresses{maybe: anything, why: v.reason()}
+	}
+	a := f.addressText(strings.TrimSpace(v.text))
+	if v.when != "" && a.dead == "" {
+		a.sure = netset.Set{}
+		if a.why == "" {
+			a.why = v.when
+		}
+	}
+	return a
+}
+
+func (f *finder) addressText(s string) addresses {
+	if s == "*" || strings.EqualFold(s, "any") {
+		return exactly(netset.All())
+	}
+	if p, err := netset.ParsePrefix(s); err == nil {
+		return exactly(netset.Of(p))
+	}
+	if p, err := netip.ParsePrefix(s); err == nil {
+		a := exactly(netset.Of(p.Masked()))
+		a.note = s + " has bits behind its mask: read as " + p.Masked().String()
+		return a
+	}
+	if lo, hi, ok := strings.Cut(s, "-"); ok {
+		from, err := netip.ParseAddr(strings.TrimSpace(lo))
+		to, err2 := netip.ParseAddr(strings.TrimSpace(hi))
+		if err == nil && err2 == nil {
+			if from.Is4() != to.Is4() || to.Less(from) || from.Zone() != "" || to.Zone() != "" {
+				return addresses{dead: clip(s) + " is an empty range"}
+			}
+			return exactly(between(from, to))
+		}
+	}
+	if !tagForm.MatchString(s) {
+		return addresses{dead: clip(s) + " is neither an address, a range nor a service tag"}
+	}
+	if f.r.opt.Tags == nil {
+		return addresses{maybe: netset.All(), why: "service tag " + clip(s) + ": its ranges are not in the file"}
+	}
+	prefixes, ok := f.r.opt.Tags.Prefixes(catalog.Destination{Kind: catalog.KindServiceTag, Tag: s}, "")
+	if !ok {
+		return addresses{maybe: netset.All(), why: "service tag " + clip(s) + " is not in the file of service tags"}
+	}
+	return exactly(netset.Of(prefixes...))
+}
+
+// between returns the addresses from lo to hi, both included. netset makes sets
+// of prefixes only, so the range is cut into the largest ones that fit.
+func between(lo, hi netip.Addr) netset.Set {
+	var out []netip.Prefix
+	for {
+		bits := lo.BitLen()
+		for bits > 0 {
+			p := netip.PrefixFrom(lo, bits-1)
+			if p.Masked().Addr() != lo || hi.Less(last(p)) {
+				break
+			}
+			bits--
+		}
+		p := netip.PrefixFrom(lo, bits)
+		out = append(out, p)
+		next := last(p).Next()
+		if !next.IsValid() || hi.Less(next) {
+			return netset.Of(out...)
+		}
+		lo = next
+	}
+}
+
+// last returns the last address of a prefix.
+func last(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}

@@ -1,0 +1,8 @@
+variable "name" {
+  default = "outer"
+}
+
+module "firewall" {
+  source = "./fw"
+  hosts  = ["a.example.com"]
+}

@@ -1,0 +1,4 @@
+using './modules.bicep'
+
+param natRules = []
+param source = '10.0.0.0/8'
