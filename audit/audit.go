@@ -82,8 +82,11 @@ type Report struct {
 
 // Run compares a firewall with a program.
 func Run(rules *ruleset.RuleSet, p *program.Program) Report {
-	a := &auditor{rules: rules, p: p, effect: rules.Evaluate(), said: make(map[string]bool)}
-	a.anyone = widened(rules, nil).Evaluate()
+	a := &auditor{rules: rules, p: p, effect: rules.Evaluate(), said: make(map[string]bool), ids: make(map[string]int)}
+	a.anyone = a.effect
+	if slices.ContainsFunc(rules.Rules, sourceUnknown) {
+		a.anyone = widened(rules, nil).Evaluate()
+	}
 	a.r = Report{Edition: p.Edition, Files: rules.Files, Dialect: rules.Dialect, Rules: len(rules.Rules), Unknown: slices.Clone(rules.Unknown)}
 	for _, r := range rules.Rules {
 		a.r.Unknown = append(a.r.Unknown, r.Unknown...)
@@ -112,6 +115,7 @@ type auditor struct {
 	needed flowset.Set    // union of needs
 	voids  []ruleset.Rule // network rules that decide before the rules by name
 	said   map[string]bool
+	ids    map[string]int
 	r      Report
 }
 
@@ -151,8 +155,9 @@ func widened(rules *ruleset.RuleSet, without []ruleset.Rule) *ruleset.RuleSet {
 func (a *auditor) find(f Finding, key string) {
 	sum := sha256.Sum256([]byte(string(f.Check) + "\x00" + key))
 	f.ID = string(f.Check) + "-" + hex.EncodeToString(sum[:4])
-	for i := 2; slices.ContainsFunc(a.r.Findings, func(o Finding) bool { return o.ID == f.ID }); i++ {
-		f.ID = fmt.Sprintf("%s-%s-%d", f.Check, hex.EncodeToString(sum[:4]), i)
+	a.ids[f.ID]++
+	if n := a.ids[f.ID]; n > 1 {
+		f.ID = fmt.Sprintf("%s-%d", f.ID, n)
 	}
 	a.r.Findings = append(a.r.Findings, f)
 }

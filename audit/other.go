@@ -5,6 +5,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/dnsname"
@@ -19,15 +20,19 @@ func onlyName(b flowset.Box, n dnsname.Name) bool {
 }
 
 // shadowed finds rules for which earlier ones of their kind decide everything.
-// What a void rule swallows is said once, there.
+// What a void rule swallows is said once, there. Earlier rules are found by the
+// ending that their names have in common, so that thousands of rules are not
+// compared with each other.
 func (a *auditor) shadowed() {
+	index := make(map[string][]int) // kind and ending -> rules
 	for i, r := range a.rules.Rules {
 		set := r.Maybe()
 		if r.Kind == ruleset.NAT || r.Dead != "" || set.IsEmpty() {
 			continue
 		}
-		for _, before := range a.rules.Rules[:i] {
-			if before.Kind != r.Kind || before.Dead != "" || !before.Sure().Covers(set) {
+		for _, j := range candidates(index, r.Kind, set) {
+			before := a.rules.Rules[j]
+			if !before.Sure().Covers(set) {
 				continue
 			}
 			a.find(Finding{
@@ -37,7 +42,40 @@ func (a *auditor) shadowed() {
 			}, termKey(r, ""))
 			break
 		}
+		key := string(r.Kind) + " " + ending(r.Sure())
+		index[key] = append(index[key], i)
 	}
+}
+
+// ending returns what all names of a set end in, "" when it has nameless flows.
+func ending(s flowset.Set) string {
+	out, first := "", true
+	for _, b := range s.Boxes() {
+		e := b.Names.Ending()
+		if b.Nameless {
+			e = ""
+		}
+		if first {
+			out, first = e, false
+			continue
+		}
+		for !strings.HasSuffix(e, out) {
+			out = out[1:]
+		}
+	}
+	return out
+}
+
+// candidates returns the earlier rules that may cover a set: those whose common
+// ending is an ending of its names.
+func candidates(index map[string][]int, kind ruleset.Kind, set flowset.Set) []int {
+	var out []int
+	e := ending(set)
+	for i := 0; i <= len(e); i++ {
+		out = append(out, index[string(kind)+" "+e[i:]]...)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // dead finds rules that can never match.

@@ -22,6 +22,9 @@ func (a *auditor) void() {
 			continue
 		}
 		set := r.Sure()
+		if !anyName(set) {
+			continue
+		}
 		var swallowed, all int
 		var first string
 		for _, o := range a.rules.Rules {
@@ -38,7 +41,7 @@ func (a *auditor) void() {
 				}
 			}
 		}
-		if !anyName(set) || swallowed == 0 && !a.open(set) {
+		if swallowed == 0 && !a.open(set) {
 			continue
 		}
 		a.voids = append(a.voids, r)
@@ -160,7 +163,11 @@ func (a *auditor) obsolete(r ruleset.Rule, t ruleset.Term, set flowset.Set, form
 	rest := set.Minus(needed)
 	var f former
 	found := false
+	one, _ := rest.Witness()
 	for _, m := range formers {
+		if !m.set.Contains(one) && !one.Name.IsZero() {
+			continue
+		}
 		if !m.set.Overlaps(rest) || !onlyPorts(m.set, rest) || !namesWithin(m.set, rest) {
 			continue
 		}

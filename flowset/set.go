@@ -4,8 +4,11 @@
 package flowset
 
 import (
+	"fmt"
 	"net"
 	"strconv"
+
+	"github.com/sallyport/sallyport/nameset"
 )
 
 // Set is a set of flows. The zero Set is empty. Sets are immutable.
@@ -24,7 +27,38 @@ func (s Set) with(boxes []Box) Set {
 	for _, b := range boxes {
 		out = append(out, b.normal()...)
 	}
-	return Set{join(out)}
+	return Set{join(grouped(out))}
+}
+
+// grouped joins boxes that differ in names alone, all at once.
+func grouped(boxes []Box) []Box {
+	if len(boxes) < 8 {
+		return boxes
+	}
+	type group struct {
+		box   Box
+		names []nameset.Set
+	}
+	var order []string
+	groups := make(map[string]*group)
+	for _, b := range boxes {
+		key := fmt.Sprint(b.Src, "|", b.Dst, "|", b.Ports, "|", b.Class)
+		g := groups[key]
+		if g == nil {
+			g = &group{box: b}
+			groups[key] = g
+			order = append(order, key)
+		}
+		g.names = append(g.names, b.Names)
+		g.box.Nameless = g.box.Nameless || b.Nameless
+	}
+	out := make([]Box, 0, len(order))
+	for _, key := range order {
+		g := groups[key]
+		g.box.Names = nameset.UnionOf(g.names...)
+		out = append(out, g.box)
+	}
+	return out
 }
 
 // shape is what boxes that are joined have in common, cheaply compared.

@@ -258,6 +258,54 @@ func (s Set) Contains(n dnsname.Name) bool {
 // Union returns the names of either.
 func (s Set) Union(t Set) Set { return product(s, t, func(a, b bool) bool { return a || b }) }
 
+// UnionOf returns the names of any of sets. Many small ones cost about as much as
+// their states together.
+func UnionOf(sets ...Set) Set {
+	for len(sets) > 1 {
+		var next []Set
+		for i := 0; i < len(sets); i += 2 {
+			if i+1 < len(sets) {
+				next = append(next, sets[i].Union(sets[i+1]))
+			} else {
+				next = append(next, sets[i])
+			}
+		}
+		sets = next
+	}
+	if len(sets) == 0 {
+		return Set{}
+	}
+	return sets[0]
+}
+
+// Ending returns the text that every name of s ends in, as far as it goes
+// without a choice; "" for the empty set.
+func (s Set) Ending() string {
+	if len(s.states) == 0 {
+		return ""
+	}
+	var out []byte
+	for at := int32(0); !s.states[at].accepts && len(out) <= dnsname.MaxName; {
+		only, to := -1, int32(none)
+		for c, n := range s.states[at].next {
+			if n != none {
+				if only >= 0 {
+					only = -2
+					break
+				}
+				only, to = c, n
+			}
+		}
+		if only < 0 {
+			break
+		}
+		out = append(out, alphabet[only])
+		at = to
+	}
+	slices.Reverse(out)
+	return string(out)
+}
+
 // Intersect returns the names of both.
 func (s Set) Intersect(t Set) Set { return product(s, t, func(a, b bool) bool { return a && b }) }
 
@@ -296,8 +344,34 @@ func product(s, t Set, keep func(a, b bool) bool) Set {
 	if dead(begin) {
 		return Set{}
 	}
-	index := map[pair]int32{begin: 0}
-	todo := []pair{begin}
+	// Where only one of the two goes on, a slice is enough of an index; the map
+	// holds what both read.
+	index := make(map[pair]int32)
+	onlyA, onlyB := make([]int32, len(s.states)), make([]int32, len(t.states))
+	var todo []pair
+	number := func(p pair) int32 {
+		slot := (*int32)(nil)
+		switch {
+		case p.b == none:
+			slot = &onlyA[p.a]
+		case p.a == none:
+			slot = &onlyB[p.b]
+		default:
+			n, ok := index[p]
+			if !ok {
+				n = int32(len(todo))
+				index[p] = n
+				todo = append(todo, p)
+			}
+			return n
+		}
+		if *slot == 0 {
+			todo = append(todo, p)
+			*slot = int32(len(todo)) // one more than its number: 0 is none yet
+		}
+		return *slot - 1
+	}
+	number(begin)
 	var out []state
 	for i := 0; i < len(todo); i++ {
 		p := todo[i]
@@ -308,13 +382,7 @@ func product(s, t Set, keep func(a, b bool) bool) Set {
 				st.next[c] = none
 				continue
 			}
-			n, ok := index[q]
-			if !ok {
-				n = int32(len(todo))
-				index[q] = n
-				todo = append(todo, q)
-			}
-			st.next[c] = n
+			st.next[c] = number(q)
 		}
 		out = append(out, st)
 	}

@@ -154,6 +154,22 @@ type Effect struct {
 	Maybe flowset.Set // let through at most
 }
 
+// known reports whether everything of every rule is known, so that what is
+// possible is what is certain.
+func (s RuleSet) known() bool {
+	for _, r := range s.Rules {
+		if len(r.Unknown) > 0 {
+			return false
+		}
+		for _, t := range r.Terms {
+			if t.Sure.IsEmpty() != t.Maybe.IsEmpty() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Evaluate returns what the rules let through: the first match decides. Rules
 // for traffic that comes in are left out.
 func (s RuleSet) Evaluate() Effect {
@@ -184,7 +200,12 @@ func (s RuleSet) Evaluate() Effect {
 			decidedMaybe = decidedMaybe.Union(rm)
 		}
 	}
-	e.Sure, e.Maybe = flowset.Of(sure...), flowset.Of(maybe...)
+	e.Sure = flowset.Of(sure...)
+	if s.known() {
+		e.Maybe = e.Sure
+	} else {
+		e.Maybe = flowset.Of(maybe...)
+	}
 	if s.Default == Allow {
 		e.Sure = e.Sure.Union(flowset.All().Minus(decidedMaybe))
 		e.Maybe = e.Maybe.Union(flowset.All().Minus(decided))
