@@ -127,17 +127,7 @@ func because(o program.Origin) string {
 	return fmt.Sprintf("%s (%s:%d)", s, c.Document, c.Line)
 }
 
-func ports(r program.Rule) string {
-	var out []string
-	for _, p := range r.Ports.Ranges() {
-		s := fmt.Sprintf("%s/%d", r.Protocol, p.Lo)
-		if p.Hi != p.Lo {
-			s += fmt.Sprintf("-%d", p.Hi)
-		}
-		out = append(out, s)
-	}
-	return strings.Join(out, " ")
-}
+func ports(r program.Rule) string { return strings.Join(r.PortTexts(), " ") }
 
 func witness(s flowset.Set) string {
 	f, ok := s.Witness()

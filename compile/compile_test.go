@@ -26,6 +26,13 @@ func describe(t *testing.T, lines ...string) *program.Program {
 		"network: {plugin: kubenet, nodes: [10.240.0.0/16], pods: [10.244.0.0/16]}",
 		"gateway: {privateAddress: 10.1.0.4, publicAddress: 20.1.2.3}",
 	}
+	return compiled(t, nil, base, lines)
+}
+
+// compiled returns the program of a description of base lines, of which lines
+// replace those with the same key.
+func compiled(t *testing.T, tags *catalog.ServiceTags, base, lines []string) *program.Program {
+	t.Helper()
 	for _, l := range lines {
 		key, _, _ := strings.Cut(l, ":")
 		base = slices.DeleteFunc(base, func(b string) bool { return strings.HasPrefix(b, key+":") })
@@ -35,7 +42,7 @@ func describe(t *testing.T, lines ...string) *program.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Compile(c, catalog.Default(), nil)
+	p, err := Compile(c, catalog.Default(), tags)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,24 +20,10 @@ import (
 // lines added.
 func today(t *testing.T, tags *catalog.ServiceTags, lines ...string) *program.Program {
 	t.Helper()
-	base := []string{
+	return compiled(t, tags, []string{
 		"cloud: AzureCloud", "location: westeurope",
 		"network: {plugin: kubenet, nodes: [10.240.0.0/16], pods: [10.244.0.0/16]}",
-	}
-	for _, l := range lines {
-		key, _, _ := strings.Cut(l, ":")
-		base = slices.DeleteFunc(base, func(b string) bool { return strings.HasPrefix(b, key+":") })
-		base = append(base, l)
-	}
-	c, err := cluster.Parse("cluster.yaml", []byte(strings.Join(base, "\n")+"\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := Compile(c, catalog.Default(), tags)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	}, lines)
 }
 
 // opens lists what a program lets through.

@@ -137,8 +137,7 @@ func (t Translation) Wider() bool {
 	return slices.ContainsFunc(t.Gaps, func(g Gap) bool { return g.Wider })
 }
 
-// Translate writes p in the dialect, reads that back, and compares. A rule that
-// has ended at the time of writing is not written.
+// Translate writes p in the dialect, reads that back, and compares.
 func Translate(d Dialect, p *program.Program) (Translation, error) {
 	files, left := d.Write(p)
 	rules, err := d.Read(files)

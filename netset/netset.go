@@ -188,6 +188,16 @@ func appendPrefixes(out []netip.Prefix, r Range) []netip.Prefix {
 	}
 }
 
+// Texts writes each prefix of s in its own notation, a single address with its
+// length too, in the order of Prefixes; it is empty, not nil, for the empty set.
+func (s Set) Texts() []string {
+	out := []string{}
+	for _, p := range s.Prefixes() {
+		out = append(out, p.String())
+	}
+	return out
+}
+
 // String writes the prefixes of s, comma-separated.
 func (s Set) String() string {
 	ps := s.Prefixes()

@@ -133,16 +133,29 @@ func (s Set) Witness() (port uint16, ok bool) {
 	return s.ranges[0].Lo, true
 }
 
+// rangeText writes a range as "443" or "9000-9010".
+func rangeText(r Range) string {
+	if r.Lo == r.Hi {
+		return strconv.Itoa(int(r.Lo))
+	}
+	return strconv.Itoa(int(r.Lo)) + "-" + strconv.Itoa(int(r.Hi))
+}
+
+// Texts writes each range of s with rangeText, in ascending order.
+func (s Set) Texts() []string {
+	out := make([]string, len(s.ranges))
+	for i, r := range s.ranges {
+		out[i] = rangeText(r)
+	}
+	return out
+}
+
 // String writes the set as Parse reads it: "22,443,9000-9010", or "" when empty.
 func (s Set) String() string {
 	parts := make([]string, len(s.ranges))
 	for i, r := range s.ranges {
-		parts[i] = strconv.Itoa(int(r.Lo))
-		switch {
-		case r.Lo == 1 && r.Hi == 65535:
+		if parts[i] = rangeText(r); r.Lo == 1 && r.Hi == 65535 {
 			parts[i] = "*"
-		case r.Lo != r.Hi:
-			parts[i] += "-" + strconv.Itoa(int(r.Hi))
 		}
 	}
 	return strings.Join(parts, ",")

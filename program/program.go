@@ -101,6 +101,15 @@ func (r Rule) ByName() bool { return !r.Pattern.IsZero() }
 // LiveAt reports whether the rule has not ended at that time.
 func (r Rule) LiveAt(at time.Time) bool { return r.Until.IsZero() || at.Before(r.Until) }
 
+// PortTexts writes the rule's ports as "https/443", one for each pair.
+func (r Rule) PortTexts() []string {
+	out := r.Ports.Texts()
+	for i, t := range out {
+		out[i] = r.Protocol.String() + "/" + t
+	}
+	return out
+}
+
 // Destination writes the destination for people.
 func (r Rule) Destination() string {
 	if r.ByName() {

@@ -80,7 +80,7 @@ itself must leave open, which no firewall around the cluster sees.`,
 	c.Flags().BoolVar(&timeline, "timeline", false, "draw when each destination was listed")
 	c.Flags().BoolVar(&nodeLocal, "node-local", false, "list what a firewall on a node itself must leave open")
 	c.MarkFlagsMutuallyExclusive("editions", "timeline", "node-local")
-	formatFlag(c, &format, "table, json, csv or md")
+	formatFlag(c, &format, "table, json, yaml, csv or md")
 	return c
 }
 
@@ -272,25 +272,6 @@ func writeList(c *cobra.Command, cat *catalog.Catalog, e catalog.Edition, descri
 	return t.write(c, format, doc)
 }
 
-// write writes the table or the document in one of the machine forms.
-func (t *table) write(c *cobra.Command, format string, doc any) error {
-	out := c.OutOrStdout()
-	switch format {
-	case "json":
-		return writeJSON(out, doc)
-	case "yaml":
-		return writeYAML(out, doc)
-	case "csv":
-		return t.csv(out)
-	case "md":
-		return t.markdown(out)
-	case "table":
-		t.text(out)
-		return nil
-	}
-	return errUnknownOutput(format, "table, json, csv, md")
-}
-
 func orDash(s string) string {
 	if s == "" {
 		return "-"
@@ -339,21 +320,13 @@ func signed(sign string, n int) string {
 }
 
 func writeNodeLocal(c *cobra.Command, cat *catalog.Catalog, format string) error {
-	type hostJSON struct {
-		ID       string   `json:"id"`
-		Prefixes []string `json:"prefixes"`
-		Ports    []string `json:"ports"`
-		Purpose  string   `json:"purpose"`
-		Note     string   `json:"note,omitempty"`
-		Source   string   `json:"source"`
-	}
 	doc := struct {
-		Schema    string     `json:"schema"`
-		NodeLocal []hostJSON `json:"nodeLocal"`
+		Schema    string          `json:"schema"`
+		NodeLocal []nodeLocalJSON `json:"nodeLocal"`
 	}{Schema: catalogSchema}
 	t := table{head: []string{"DESTINATION", "PORT", "WHY", "SOURCE"}}
 	for _, d := range cat.NodeLocal() {
-		doc.NodeLocal = append(doc.NodeLocal, hostJSON{d.ID, d.Prefixes, d.Ports, d.Purpose, d.Note, d.Source})
+		doc.NodeLocal = append(doc.NodeLocal, nodeLocalJSON(d))
 		t.add(strings.Join(d.Prefixes, " "), strings.Join(d.Ports, " "), d.Purpose, d.Source)
 	}
 	return t.write(c, format, doc)

@@ -86,22 +86,14 @@ func showRequirements(c *cobra.Command, cat *catalog.Catalog, e catalog.Edition,
 	for _, q := range found {
 		doc.Requirements = append(doc.Requirements, newRequirementJSON(e, q, q.Ports))
 	}
-	switch format {
-	case "json":
-		return writeJSON(c.OutOrStdout(), doc)
-	case "yaml":
-		return writeYAML(c.OutOrStdout(), doc)
-	case "table":
-	default:
-		return errUnknownOutput(format, "table, json, yaml")
-	}
-	for i, q := range found {
-		if i > 0 {
-			fmt.Fprintln(c.OutOrStdout())
+	return writeDocument(c, format, doc, func(w io.Writer) {
+		for i, q := range found {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			showRequirement(w, cat, e, q)
 		}
-		showRequirement(c.OutOrStdout(), cat, e, q)
-	}
-	return nil
+	})
 }
 
 func showRequirement(w io.Writer, cat *catalog.Catalog, e catalog.Edition, q catalog.Requirement) {
@@ -208,31 +200,22 @@ func showEdition(c *cobra.Command, cat *catalog.Catalog, e catalog.Edition, form
 	for _, a := range e.Advice {
 		add(&doc.Advice, a.ID, a.Statement)
 	}
-	switch format {
-	case "json":
-		return writeJSON(c.OutOrStdout(), doc)
-	case "yaml":
-		return writeYAML(c.OutOrStdout(), doc)
-	case "table":
-	default:
-		return errUnknownOutput(format, "table, json, yaml")
-	}
-	w := c.OutOrStdout()
-	fmt.Fprintf(w, "%s  %s\n  %s\n  %d pairs\n", e.ID, e.Title, e.Document, doc.Pairs)
-	for _, part := range []struct {
-		title string
-		list  []statementJSON
-	}{{"ports beside the tables", doc.NetworkRules}, {"before you begin", doc.Prerequisites},
-		{"no longer needed", doc.Deprecations}, {"advice", doc.Advice}} {
-		if len(part.list) == 0 {
-			continue
+	return writeDocument(c, format, doc, func(w io.Writer) {
+		fmt.Fprintf(w, "%s  %s\n  %s\n  %d pairs\n", e.ID, e.Title, e.Document, doc.Pairs)
+		for _, part := range []struct {
+			title string
+			list  []statementJSON
+		}{{"ports beside the tables", doc.NetworkRules}, {"before you begin", doc.Prerequisites},
+			{"no longer needed", doc.Deprecations}, {"advice", doc.Advice}} {
+			if len(part.list) == 0 {
+				continue
+			}
+			fmt.Fprintf(w, "\n%s\n", strings.ToUpper(part.title))
+			for _, s := range part.list {
+				fmt.Fprintf(w, "  %s%s\n", s.Text, atLine(s.Citation.Line))
+			}
 		}
-		fmt.Fprintf(w, "\n%s\n", strings.ToUpper(part.title))
-		for _, s := range part.list {
-			fmt.Fprintf(w, "  %s%s\n", s.Text, atLine(s.Citation.Line))
-		}
-	}
-	return nil
+	})
 }
 
 // atLine writes " (line 7)", nothing when the line is not known.

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -74,6 +75,40 @@ func (t *table) markdown(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// write writes the table or the document in one of the machine forms.
+func (t *table) write(c *cobra.Command, format string, doc any) error {
+	out := c.OutOrStdout()
+	switch format {
+	case "json":
+		return writeJSON(out, doc)
+	case "yaml":
+		return writeYAML(out, doc)
+	case "csv":
+		return t.csv(out)
+	case "md":
+		return t.markdown(out)
+	case "table":
+		t.text(out)
+		return nil
+	}
+	return errUnknownOutput(format, "table, json, yaml, csv, md")
+}
+
+// writeDocument writes a document in one of the machine forms, or for people as
+// text does.
+func writeDocument(c *cobra.Command, format string, doc any, text func(io.Writer)) error {
+	switch format {
+	case "json":
+		return writeJSON(c.OutOrStdout(), doc)
+	case "yaml":
+		return writeYAML(c.OutOrStdout(), doc)
+	case "table":
+		text(c.OutOrStdout())
+		return nil
+	}
+	return errUnknownOutput(format, "table, json, yaml")
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -92,7 +92,7 @@ Exit codes: 0 equal, 1 narrower in named gaps, 2 bad input or wider.`,
 	clusterFlag(c, &file)
 	c.Flags().StringVarP(&dir, "directory", "d", "", "write every file of the translation into this directory")
 	c.Flags().BoolVar(&list, "list", false, "list the targets and what each cannot say")
-	formatFlag(c, &format, "of --list: table, json, csv or md")
+	formatFlag(c, &format, "of --list: table, json, yaml, csv or md")
 	return c
 }
 

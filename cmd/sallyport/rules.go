@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/program"
 )
 
@@ -63,22 +62,12 @@ func writeRules(c *cobra.Command, file string, p *program.Program, format string
 	if requirements {
 		structured, t = newRequirementsJSON(file, p), requirementsTable(p)
 	}
-	out := c.OutOrStdout()
-	switch format {
-	case "json":
-		return writeJSON(out, structured)
-	case "yaml":
-		return writeYAML(out, structured)
-	case "csv":
-		return t.csv(out)
-	case "md":
-		return t.markdown(out)
-	case "table":
-		t.text(out)
-		writeNotes(out, p, requirements)
+	if format == "table" {
+		t.text(c.OutOrStdout())
+		writeNotes(c.OutOrStdout(), p, requirements)
 		return nil
 	}
-	return fmt.Errorf("output %q is not one of table, json, yaml, csv, md", format)
+	return t.write(c, format, structured)
 }
 
 func rulesTable(p *program.Program, now time.Time) table {
@@ -93,7 +82,7 @@ func rulesTable(p *program.Program, now time.Time) table {
 		case r.Origins[0].Feature == program.FeatureOwner:
 			need = "owner"
 		}
-		t.add(r.Destination(), strings.Join(portTexts(r), " "), strings.Join(r.Groups, " "), need,
+		t.add(r.Destination(), strings.Join(r.PortTexts(), " "), strings.Join(r.Groups, " "), need,
 			cited(r.Origins[0]), string(r.ID), reasonOf(r))
 	}
 	return t
@@ -123,19 +112,6 @@ func requirementsTable(p *program.Program) table {
 		t.add(line, strings.Join(append([]string{r.Stated}, r.Also...), " or "), r.Port, r.Feature, need, becomes, r.ID)
 	}
 	return t
-}
-
-// portTexts returns a rule's ports as "https/443", one for each pair.
-func portTexts(r program.Rule) []string {
-	var out []string
-	for _, ports := range r.Ports.Ranges() {
-		s := fmt.Sprintf("%s/%d", r.Protocol, ports.Lo)
-		if ports.Hi != ports.Lo {
-			s += fmt.Sprintf("-%d", ports.Hi)
-		}
-		out = append(out, s)
-	}
-	return out
 }
 
 // reasonOf returns why a rule is there, from its origins.
@@ -169,14 +145,6 @@ func cited(o program.Origin) string {
 		where += " (" + o.Overlay + ")"
 	}
 	return where
-}
-
-func prefixes(s netset.Set) []string {
-	out := []string{}
-	for _, p := range s.Prefixes() {
-		out = append(out, p.String())
-	}
-	return out
 }
 
 // day writes a date, "" for none.

@@ -181,7 +181,7 @@ func newRulesJSON(file string, p *program.Program, now time.Time) rulesJSON {
 		out.NodeLocal = append(out.NodeLocal, nodeLocalJSON(d))
 	}
 	for _, g := range p.Groups {
-		out.Sources = append(out.Sources, groupJSON{g.Name, prefixes(g.Set), g.Visible, g.Why})
+		out.Sources = append(out.Sources, groupJSON{g.Name, g.Set.Texts(), g.Visible, g.Why})
 	}
 	for _, r := range p.Rules {
 		out.Rules = append(out.Rules, newRuleJSON(r, now))
@@ -217,16 +217,16 @@ func newEditionJSON(p *program.Program) editionJSON {
 func newRuleJSON(r program.Rule, now time.Time) ruleJSON {
 	out := ruleJSON{
 		ID: string(r.ID), Name: r.Pattern.String(), Protocol: r.Protocol.String(), Ports: r.Ports.String(),
-		Sources: r.Groups, SourcePrefixes: prefixes(r.Sources), Required: r.Required, Expired: !r.LiveAt(now),
+		Sources: r.Groups, SourcePrefixes: r.Sources.Texts(), Required: r.Required, Expired: !r.LiveAt(now),
 		Reason: reasonOf(r),
 	}
 	if !r.ByName() {
-		out.Addresses = prefixes(r.Prefixes)
+		out.Addresses = r.Prefixes.Texts()
 	}
 	if !r.Until.IsZero() {
 		out.Until = &r.Until
 	}
-	for _, ports := range portTexts(r) {
+	for _, ports := range r.PortTexts() {
 		out.Pairs = append(out.Pairs, pairJSON{r.Destination(), ports})
 	}
 	for _, o := range r.Origins {

@@ -52,23 +52,13 @@ func plan(p *program.Program, l Layout) written {
 	w := written{layout: l, edition: p.Edition.ID}
 	used := make(map[string]bool)
 	for _, r := range p.Rules {
-		x := writtenRule{name: ruleName(string(r.ID), used), note: oneLine(r.Origins)}
-		for _, s := range r.Sources.Prefixes() {
-			x.sources = append(x.sources, s.String())
-		}
-		for _, q := range r.Ports.Ranges() {
-			if q.Lo == q.Hi {
-				x.ports = append(x.ports, fmt.Sprint(q.Lo))
-			} else {
-				x.ports = append(x.ports, fmt.Sprintf("%d-%d", q.Lo, q.Hi))
-			}
+		x := writtenRule{
+			name: ruleName(string(r.ID), used), note: oneLine(r.Origins), sources: r.Sources.Texts(), ports: r.Ports.Texts(),
 		}
 		switch {
 		case !r.ByName():
 			x.protocol = strings.ToUpper(r.Protocol.String())
-			for _, d := range r.Prefixes.Prefixes() {
-				x.destinations = append(x.destinations, d.String())
-			}
+			x.destinations = r.Prefixes.Texts()
 			w.network = append(w.network, x)
 		case r.Protocol == flow.ProtoHTTPS || r.Protocol == flow.ProtoHTTP:
 			x.protocol = "Https"

@@ -37,17 +37,9 @@ var head = []string{"id", "from", "to", "protocol", "ports", "need", "until", "w
 func rows(p *program.Program) [][]string {
 	var out [][]string
 	for _, r := range p.Rules {
-		var from []string
-		for _, s := range r.Sources.Prefixes() {
-			from = append(from, s.String())
-		}
 		to := r.Pattern.String()
 		if !r.ByName() {
-			var list []string
-			for _, d := range r.Prefixes.Prefixes() {
-				list = append(list, d.String())
-			}
-			to = strings.Join(list, " ")
+			to = strings.Join(r.Prefixes.Texts(), " ")
 		}
 		need, until := "recommended", ""
 		if r.Required {
@@ -71,7 +63,7 @@ func rows(p *program.Program) [][]string {
 			}
 			source = append(source, c)
 		}
-		out = append(out, []string{string(r.ID), strings.Join(from, " "), to, r.Protocol.String(), r.Ports.String(), need, until,
+		out = append(out, []string{string(r.ID), strings.Join(r.Sources.Texts(), " "), to, r.Protocol.String(), r.Ports.String(), need, until,
 			strings.Join(why, "; "), strings.Join(source, " ")})
 	}
 	return out

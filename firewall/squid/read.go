@@ -24,9 +24,6 @@ import (
 	"github.com/sallyport/sallyport/ruleset"
 )
 
-// Name is what the dialect is called.
-const Name = "squid"
-
 // Dialect is the Dialect of the rule sets that Read returns.
 const Dialect = "squid"
 

@@ -29,11 +29,7 @@ func Write(p *program.Program) (conf []byte, left []flow.RuleID) {
 		n++
 		id := fmt.Sprintf("r%d", n)
 		fmt.Fprintf(&b, "\n# %s: %s\n", r.ID, oneLine(r.Origins[0].Purpose))
-		var src []string
-		for _, s := range r.Sources.Prefixes() {
-			src = append(src, s.String())
-		}
-		fmt.Fprintf(&b, "acl %s_src src %s\n", id, strings.Join(src, " "))
+		fmt.Fprintf(&b, "acl %s_src src %s\n", id, strings.Join(r.Sources.Texts(), " "))
 		name := ""
 		if exact, ok := r.Pattern.Name(); ok {
 			fmt.Fprintf(&b, "acl %s_dst dstdomain -n %s\n", id, exact)
@@ -44,15 +40,7 @@ func Write(p *program.Program) (conf []byte, left []flow.RuleID) {
 			fmt.Fprintf(&b, "acl %s_dst dstdomain -n .%s\nacl %s_apex dstdomain -n %s\n", id, apex, id, apex)
 			name = fmt.Sprintf("%s_dst !%s_apex", id, id)
 		}
-		var ports []string
-		for _, q := range r.Ports.Ranges() {
-			s := fmt.Sprint(q.Lo)
-			if q.Hi != q.Lo {
-				s = fmt.Sprintf("%d-%d", q.Lo, q.Hi)
-			}
-			ports = append(ports, s)
-		}
-		fmt.Fprintf(&b, "acl %s_port port %s\n", id, strings.Join(ports, " "))
+		fmt.Fprintf(&b, "acl %s_port port %s\n", id, strings.Join(r.Ports.Texts(), " "))
 		method := "CONNECT"
 		if r.Protocol == flow.ProtoHTTP {
 			method = "!CONNECT"
