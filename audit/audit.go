@@ -92,6 +92,7 @@ func Run(rules *ruleset.RuleSet, p *program.Program) Report {
 		a.r.Unknown = append(a.r.Unknown, r.Unknown...)
 	}
 	a.wants()
+	a.tunnel = tunnelPorts(p.NotAsked)
 	a.void()
 	a.missing()
 	a.terms()
@@ -112,11 +113,17 @@ type auditor struct {
 	effect ruleset.Effect
 	anyone ruleset.Effect // as if rules whose source is not known were for everybody
 	needs  []need
-	needed flowset.Set    // union of needs
-	voids  []ruleset.Rule // network rules that decide before the rules by name
+	needed flowset.Set        // union of needs
+	voids  []ruleset.Rule     // network rules that decide before the rules by name
+	tunnel []program.NotAsked // ports of the old tunnel, those listed for others first
 	said   map[string]bool
 	ids    map[string]int
 	r      Report
+}
+
+// among reports whether r is one of rules.
+func among(rules []ruleset.Rule, r ruleset.Rule) bool {
+	return slices.ContainsFunc(rules, func(o ruleset.Rule) bool { return o.Pos == r.Pos && o.Name == r.Name })
 }
 
 // sourceUnknown reports whether the source is all that is not known of a rule.
@@ -135,7 +142,7 @@ func widened(rules *ruleset.RuleSet, without []ruleset.Rule) *ruleset.RuleSet {
 	out := *rules
 	out.Rules = nil
 	for _, r := range rules.Rules {
-		if slices.ContainsFunc(without, func(v ruleset.Rule) bool { return v.Pos == r.Pos && v.Name == r.Name }) {
+		if among(without, r) {
 			continue
 		}
 		if sourceUnknown(r) {

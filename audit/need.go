@@ -18,8 +18,9 @@ import (
 
 // need is what one rule of the program asks for.
 type need struct {
-	rule program.Rule
-	set  flowset.Set
+	rule   program.Rule
+	set    flowset.Set
+	anyone flowset.Set // set from every source
 }
 
 // wants turns the program's rules into sets of flows.
@@ -28,7 +29,7 @@ func (a *auditor) wants() {
 	for _, r := range a.p.Rules {
 		set := ruleset.Asked(r)
 		boxes = append(boxes, set.Boxes()...)
-		a.needs = append(a.needs, need{r, set})
+		a.needs = append(a.needs, need{r, set, withoutSource(set)})
 	}
 	a.needed = flowset.Of(boxes...)
 	a.r.Needed = len(a.needs)

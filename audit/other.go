@@ -8,16 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flowset"
-	"github.com/sallyport/sallyport/nameset"
 	"github.com/sallyport/sallyport/ruleset"
 )
-
-// onlyName reports whether n is the only name of b.
-func onlyName(b flowset.Box, n dnsname.Name) bool {
-	return nameset.Of(nameset.Exact(n)).Covers(b.Names)
-}
 
 // shadowed finds rules for which earlier ones of their kind decide everything.
 // What a void rule swallows is said once, there. Earlier rules are found by the

@@ -5,11 +5,11 @@ package audit
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowset"
+	"github.com/sallyport/sallyport/nameset"
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/ruleset"
@@ -25,6 +25,7 @@ func (a *auditor) void() {
 		if !anyName(set) {
 			continue
 		}
+		anyone := withoutSource(set)
 		var swallowed, all int
 		var first string
 		for _, o := range a.rules.Rules {
@@ -33,7 +34,7 @@ func (a *auditor) void() {
 			}
 			for _, t := range o.Terms {
 				all++
-				if !t.Maybe.IsEmpty() && withoutSource(set).Covers(withoutSource(t.Maybe)) {
+				if !t.Maybe.IsEmpty() && anyone.Covers(withoutSource(t.Maybe)) {
 					swallowed++
 					if first == "" {
 						first = t.Text
@@ -64,9 +65,9 @@ func (a *auditor) void() {
 
 // anyName reports whether a set holds flows to every name at any address.
 func anyName(s flowset.Set) bool {
-	probe := flowset.Everything()
+	all := nameset.All()
 	for _, b := range s.Boxes() {
-		if b.Names.Covers(probe.Names) && b.Dst.Covers(netset.All().Minus(netset.Never()).Intersect(b.Dst)) && b.Nameless && coversInternet(b.Dst) {
+		if b.Nameless && coversInternet(b.Dst) && b.Names.Covers(all) {
 			return true
 		}
 	}
@@ -134,7 +135,7 @@ func (a *auditor) terms() {
 			} else {
 				seen[key] = t.Pos
 			}
-			if needed.Covers(set) || slices.ContainsFunc(a.voids, func(v ruleset.Rule) bool { return v.Pos == r.Pos && v.Name == r.Name }) {
+			if needed.Covers(set) || among(a.voids, r) {
 				continue
 			}
 			a.r.Extra++
@@ -214,25 +215,27 @@ func closer(x, y former, term flowset.Set) bool {
 	return x.Until.After(y.Until)
 }
 
+// tunnelPorts returns the pairs of the old tunnel. One that is listed for others
+// says more than one that left the list, so it comes first.
+func tunnelPorts(all []program.NotAsked) []program.NotAsked {
+	var listed, gone []program.NotAsked
+	for _, n := range all {
+		switch {
+		case n.Protocol.App != flow.Raw || !strings.Contains(n.Requirement, "tunnel") && !strings.Contains(n.Requirement, "api-server") || n.Port == 443:
+		case n.For != "":
+			listed = append(listed, n)
+		default:
+			gone = append(gone, n)
+		}
+	}
+	return append(listed, gone...)
+}
+
 // ports finds ports of the old tunnel that are open to more than the API
 // server.
 func (a *auditor) ports(r ruleset.Rule, t ruleset.Term, set flowset.Set) {
-	// A pair that is listed for others says more than one that left the list.
-	notAsked := slices.Clone(a.p.NotAsked)
-	slices.SortStableFunc(notAsked, func(x, y program.NotAsked) int {
-		switch {
-		case (x.For == "") == (y.For == ""):
-			return 0
-		case x.For != "":
-			return -1
-		}
-		return 1
-	})
-	for _, n := range notAsked {
+	for _, n := range a.tunnel {
 		class := ruleset.ClassOf(n.Protocol)
-		if n.Protocol.App != flow.Raw || !strings.Contains(n.Requirement, "tunnel") && !strings.Contains(n.Requirement, "api-server") || n.Port == 443 {
-			continue
-		}
 		open := false
 		for _, b := range set.Boxes() {
 			// A rule about every port is not about this one.
@@ -301,16 +304,15 @@ func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) 
 	rest := set.Minus(needed)
 	one := true // a single name or address
 	for _, b := range rest.Boxes() {
-		_, _, exact := exactName(b)
 		single := !coversInternet(b.Dst) && len(b.Dst.Prefixes()) == 1 && b.Dst.Prefixes()[0].IsSingleIP()
-		one = one && (exact && !b.Nameless || single)
+		one = one && (!b.Nameless && oneName(b.Names) || single)
 	}
 	if one {
 		return // one destination of the owner's own
 	}
 	var instead []string
 	for _, n := range a.needs {
-		if withoutSource(n.set).Overlaps(set) {
+		if n.anyone.Overlaps(set) {
 			instead = append(instead, n.rule.Destination()+" "+ports(n.rule))
 		}
 	}
@@ -331,12 +333,10 @@ func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) 
 	a.find(f, termKey(r, t.Text))
 }
 
-func exactName(b flowset.Box) (first, second string, exact bool) {
-	n, ok := b.Names.Witness()
-	if !ok {
-		return "", "", false
-	}
-	return n.String(), "", onlyName(b, n)
+// oneName reports whether a set holds a single name.
+func oneName(names nameset.Set) bool {
+	n, ok := names.Witness()
+	return ok && nameset.Of(nameset.Exact(n)).Covers(names)
 }
 
 // describe writes the kinds and ports of a set.
