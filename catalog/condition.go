@@ -40,27 +40,29 @@ type Condition struct {
 	Optional           *bool  `yaml:"optional"`
 }
 
-// flags returns the yes-or-no fields of c beside what f says of each.
-func (c Condition) flags(f Facts) []struct {
-	want *bool
+// flag is a yes-or-no field of a condition beside what the facts say of it.
+type flag struct {
+	want **bool
 	got  bool
 	name string
-} {
-	return []struct {
-		want *bool
-		got  bool
-		name string
-	}{
-		{c.Linux, f.Linux, "Linux nodes"},
-		{c.Windows, f.Windows, "Windows nodes"},
-		{c.GPU, f.GPU, "GPU nodes"},
-		{c.APIServerByAddress, f.APIServerByAddress, "API server by address"},
-		{c.Private, f.Private, "private API server"},
-		{c.Isolated, f.Isolated, "network isolation"},
-		{c.CustomDNS, f.CustomDNS, "custom DNS servers"},
-		{c.Optional, f.Optional, "recommended rows"},
+}
+
+// flags lists the yes-or-no fields of c, for c itself to be changed through.
+func (c *Condition) flags(f Facts) []flag {
+	return []flag{
+		{&c.Linux, f.Linux, "Linux nodes"},
+		{&c.Windows, f.Windows, "Windows nodes"},
+		{&c.GPU, f.GPU, "GPU nodes"},
+		{&c.APIServerByAddress, f.APIServerByAddress, "API server by address"},
+		{&c.Private, f.Private, "private API server"},
+		{&c.Isolated, f.Isolated, "network isolation"},
+		{&c.CustomDNS, f.CustomDNS, "custom DNS servers"},
+		{&c.Optional, f.Optional, "recommended rows"},
 	}
 }
+
+// agrees reports whether what is wanted, if anything is, is so.
+func (b flag) agrees() bool { return *b.want == nil || **b.want == b.got }
 
 // Holds reports whether c is true of f.
 func (c Condition) Holds(f Facts) bool {
@@ -71,7 +73,7 @@ func (c Condition) Holds(f Facts) bool {
 		return false
 	}
 	for _, b := range c.flags(f) {
-		if b.want != nil && *b.want != b.got {
+		if !b.agrees() {
 			return false
 		}
 	}
@@ -80,12 +82,6 @@ func (c Condition) Holds(f Facts) bool {
 
 // Unmet returns the part of c that is not true of f.
 func (c Condition) Unmet(f Facts) Condition {
-	flag := func(want *bool, got bool) *bool {
-		if want != nil && *want == got {
-			return nil
-		}
-		return want
-	}
 	if f.AddOns[c.AddOn] {
 		c.AddOn = ""
 	}
@@ -95,10 +91,11 @@ func (c Condition) Unmet(f Facts) Condition {
 	if !f.OldestNodes.IsZero() && f.OldestNodes.Before(Day(c.NodesBefore)) {
 		c.NodesBefore = ""
 	}
-	c.Linux, c.Windows, c.GPU = flag(c.Linux, f.Linux), flag(c.Windows, f.Windows), flag(c.GPU, f.GPU)
-	c.APIServerByAddress, c.Private = flag(c.APIServerByAddress, f.APIServerByAddress), flag(c.Private, f.Private)
-	c.Isolated, c.CustomDNS = flag(c.Isolated, f.Isolated), flag(c.CustomDNS, f.CustomDNS)
-	c.Optional = flag(c.Optional, f.Optional)
+	for _, b := range c.flags(f) {
+		if b.agrees() {
+			*b.want = nil
+		}
+	}
 	return c
 }
 
@@ -116,8 +113,8 @@ func (c Condition) String() string {
 	}
 	for _, b := range c.flags(Facts{}) {
 		switch {
-		case b.want == nil:
-		case *b.want:
+		case *b.want == nil:
+		case **b.want:
 			parts = append(parts, b.name)
 		default:
 			parts = append(parts, "no "+b.name)

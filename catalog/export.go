@@ -4,6 +4,7 @@
 package catalog
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -119,21 +120,14 @@ func (c *Catalog) WithSnapshot(s Snapshot, name string, today time.Time) (*Catal
 	if s.ID == "" {
 		s.ID = today.Format(time.DateOnly)
 	}
-	var b buffer
+	var b bytes.Buffer
 	if err := s.Write(&b); err != nil {
 		return nil, Edition{}, err
 	}
-	out, err := c.Overlay(name, b)
+	out, err := c.Overlay(name, b.Bytes())
 	if err != nil {
 		return nil, Edition{}, err
 	}
 	i := slices.IndexFunc(out.editions, func(e Edition) bool { return e.ID == s.ID })
 	return out, out.editions[i], nil
-}
-
-type buffer []byte
-
-func (b *buffer) Write(p []byte) (int, error) {
-	*b = append(*b, p...)
-	return len(p), nil
 }

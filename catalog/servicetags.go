@@ -20,7 +20,6 @@ type ServiceTags struct {
 	Cloud        string // AzureCloud ...
 	ChangeNumber int    // grows with each publication
 	tags         map[string][]netip.Prefix
-	names        []string
 }
 
 // maxServiceTags is the longest file that is read, in bytes; the public one had
@@ -82,7 +81,6 @@ func ReadServiceTags(r io.Reader) (*ServiceTags, error) {
 			list = append(list, p)
 		}
 		t.tags[strings.ToLower(v.Name)] = list
-		t.names = append(t.names, v.Name)
 	}
 	if len(errs) > 10 {
 		errs = append(errs[:10], fmt.Errorf("and %d more", len(errs)-10))

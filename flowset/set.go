@@ -61,7 +61,8 @@ func grouped(boxes []Box) []Box {
 	return out
 }
 
-// shape is what boxes that are joined have in common, cheaply compared.
+// join joins boxes that differ in one part, until none do. Beyond a few hundred
+// boxes of different shapes it stops: more joining costs more than it saves.
 func join(boxes []Box) []Box {
 	for changed := true; changed; {
 		changed = false

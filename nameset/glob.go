@@ -37,13 +37,6 @@ func Exact(n dnsname.Name) Glob { return glob(n.String(), n.String()) }
 // Under matches every name below apex, at any depth, and not apex.
 func Under(apex dnsname.Name) Glob { return glob("**."+apex.String(), "*."+apex.String()) }
 
-// OneLabelUnder matches the names with exactly one label more than apex.
-func OneLabelUnder(apex dnsname.Name) Glob { return glob("*."+apex.String(), "LABEL."+apex.String()) }
-
-// EndingIn matches every name that ends in text, in the middle of a label too:
-// what a star without a dot behind it means to Azure.
-func EndingIn(text string) (Glob, error) { return Parse("**" + text) }
-
 // Everything matches every name.
 func Everything() Glob { return glob("**", "*") }
 
@@ -83,6 +76,3 @@ func glob(text, shown string) Glob {
 
 // String writes the pattern as it was given.
 func (g Glob) String() string { return g.text }
-
-// Matches reports whether n is in the set of g.
-func (g Glob) Matches(n dnsname.Name) bool { return Of(g).Contains(n) }

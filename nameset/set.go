@@ -29,7 +29,7 @@ func All() Set { return Of(Everything()) }
 // Of returns the union of globs. It takes time proportional to their length
 // together, as long as few of them have stars in the middle.
 func Of(globs ...Glob) Set {
-	b := newBuilder(globs)
+	b := &builder{globs: globs, index: make(map[string]int32)}
 	var start []int64
 	for g := range globs {
 		if len(globs[g].elements) > 0 {
@@ -46,6 +46,9 @@ func Of(globs ...Glob) Set {
 // position is a place in a glob: what is before it has been read.
 func position(glob, at int) int64 { return int64(glob)<<16 | int64(at) }
 
+// whatever is the position in which all that is left is taken.
+const whatever int64 = -1
+
 type builder struct {
 	globs  []Glob
 	states []state
@@ -56,10 +59,6 @@ type builder struct {
 type work struct {
 	positions []int64
 	valid     valid
-}
-
-func newBuilder(globs []Glob) *builder {
-	return &builder{globs: globs, index: make(map[string]int32)}
 }
 
 // add returns the state for positions, making it when it is new. Positions are
@@ -73,6 +72,10 @@ func (b *builder) add(positions []int64, v valid) int32 {
 	var closed []int64
 	rest := false
 	for _, p := range positions {
+		if p == whatever {
+			rest = true
+			break
+		}
 		g, at := int(p>>16), int(p&0xffff)
 		elements := b.globs[g].elements
 		closed = append(closed, p)
@@ -85,7 +88,7 @@ func (b *builder) add(positions []int64, v valid) int32 {
 		}
 	}
 	if rest {
-		closed = []int64{-1}
+		closed = []int64{whatever}
 	} else {
 		slices.Sort(closed)
 		closed = slices.Compact(closed)
@@ -108,7 +111,7 @@ func (b *builder) add(positions []int64, v valid) int32 {
 // ended reports whether some glob has been read to its end.
 func (b *builder) ended(closed []int64) bool {
 	for _, p := range closed {
-		if p == -1 || int(p&0xffff) == len(b.globs[p>>16].elements) {
+		if p == whatever || int(p&0xffff) == len(b.globs[p>>16].elements) {
 			return true
 		}
 	}
@@ -121,9 +124,9 @@ func (b *builder) expand(i int) {
 	b.todo[i].positions = nil
 	var to [symbols][]int64
 	for _, p := range w.positions {
-		if p == -1 {
+		if p == whatever {
 			for c := range symbols {
-				to[c] = append(to[c], -1)
+				to[c] = append(to[c], whatever)
 			}
 			continue
 		}
@@ -144,33 +147,9 @@ func (b *builder) expand(i int) {
 		}
 	}
 	for c := range symbols {
-		var s int32
-		if len(to[c]) > 0 && to[c][0] == -1 {
-			s = b.rest(w.valid.next(c))
-		} else {
-			s = b.add(to[c], w.valid.next(c))
-		}
-		b.states[i].next[c] = s
+		s := b.add(to[c], w.valid.next(c))
+		b.states[i].next[c] = s // add may have moved the states
 	}
-}
-
-// rest returns the state from which everything that makes a name is taken.
-func (b *builder) rest(v valid) int32 {
-	if v == invalid {
-		return none
-	}
-	key := make([]byte, 1, 9)
-	key[0] = byte(v)
-	all := int64(-1)
-	key = binary.BigEndian.AppendUint64(key, uint64(all))
-	if s, ok := b.index[string(key)]; ok {
-		return s
-	}
-	s := int32(len(b.states))
-	b.index[string(key)] = s
-	b.states = append(b.states, state{accepts: v.accepts()})
-	b.todo = append(b.todo, work{[]int64{-1}, v})
-	return s
 }
 
 // trim drops states from which no name can be reached any more.
