@@ -211,7 +211,7 @@ func TestSpansIncludeTheirFirstDayAndNotTheirLast(t *testing.T) {
 // TestLintRefusesDamagedData changes one thing at a time in the built-in data.
 func TestLintRefusesDamagedData(t *testing.T) {
 	for _, row := range []struct{ name, file, old, new, want string }{
-		{"unknown_key", "gpu.yaml", "purpose:", "porpoise:", "data/gpu.yaml:11: field porpoise not found"},
+		{"unknown_key", "gpu.yaml", "purpose:", "porpoise:", "data/gpu.yaml:11: porpoise is not a key of a requirement"},
 		{"bad_port", "gpu.yaml", "https/443", "https/70000", "data/gpu.yaml:9: gpu-nvidia-packages: port 70000 is outside 1 to 65535"},
 		{"bad_protocol", "gpu.yaml", "https/443", "gopher/443", `protocol "gopher" is not one of https, http, tcp, udp`},
 		{"bad_name", "gpu.yaml", "nvidia.github.io", "nvidia_github.io", "has a character other than"},

@@ -124,12 +124,18 @@ func (c Condition) String() string {
 }
 
 // check returns what is wrong with a condition as data.
-func (c Condition) check() error {
-	if c.NodesBefore != "" && Day(c.NodesBefore).IsZero() {
-		return fmt.Errorf("nodesBefore %q is not a date", c.NodesBefore)
+func (c Condition) check() []error {
+	var errs []error
+	if c.NodesBefore != "" {
+		if _, err := time.Parse(time.DateOnly, c.NodesBefore); err != nil {
+			errs = append(errs, fmt.Errorf("nodesBefore %q is not a date", c.NodesBefore))
+		}
 	}
 	if c.Tunnel != "" && c.Tunnel != "konnectivity" && c.Tunnel != "tunnel-front" {
-		return fmt.Errorf("tunnel %q is not konnectivity or tunnel-front", c.Tunnel)
+		errs = append(errs, fmt.Errorf("tunnel %q is not konnectivity or tunnel-front", c.Tunnel))
 	}
-	return nil
+	if strings.Trim(c.AddOn, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		errs = append(errs, fmt.Errorf("addOn %q is not lower-case letters, digits and dashes", c.AddOn))
+	}
+	return errs
 }

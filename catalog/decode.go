@@ -69,6 +69,12 @@ func decode(data []byte) (d decoded) {
 		}
 		return decoded{err: err}
 	}
+	if err := loader.Load(new(yaml.Node)); err != io.EOF {
+		if err == nil {
+			err = errors.New("holds more than one document: write each into a file of its own, without ---")
+		}
+		return decoded{err: err}
+	}
 	if err := doc.Load(&d.raw, yaml.WithV4Defaults(), yaml.WithKnownFields()); err != nil {
 		return decoded{err: err}
 	}
@@ -114,5 +120,28 @@ func (l *loader) yamlFault(at Source, err error) {
 		at.Line, _ = strconv.Atoi(m[1])
 		msg = msg[len(m[0]):]
 	}
-	l.fault(at, "%s", strings.ReplaceAll(msg, " in type catalog.", ": not a key of "))
+	l.fault(at, "%s", plainYAML(msg))
+}
+
+// What the YAML library says in the words of Go, and the same for people.
+var (
+	yamlField = regexp.MustCompile("^field (\\S+) not found in type catalog\\.raw(\\w+)$")
+	yamlType  = regexp.MustCompile("^cannot construct !!(\\w+)(?: `([^`]*)`)? into \\S+$")
+)
+
+func plainYAML(msg string) string {
+	if m := yamlField.FindStringSubmatch(msg); m != nil {
+		return fmt.Sprintf("%s is not a key of a %s", m[1], strings.ToLower(m[2]))
+	}
+	if m := yamlType.FindStringSubmatch(msg); m != nil {
+		kind := map[string]string{"str": "text", "seq": "a list", "map": "keys and values", "int": "a number", "bool": "true or false"}[m[1]]
+		if kind == "" {
+			kind = m[1]
+		}
+		if m[2] != "" {
+			kind += fmt.Sprintf(" (%q)", m[2])
+		}
+		return kind + " does not fit here"
+	}
+	return msg
 }

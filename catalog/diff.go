@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sallyport/sallyport/flow"
 )
@@ -18,7 +19,11 @@ type Scope struct {
 	Facts     *Facts // of one cluster; nil for all
 	Location  string // fills placeholders, "" to keep them
 	NotStated bool   // of a cluster outside the public cloud: with rows that name no cloud
+	APIServer string // the API server's name, "" when it is not known
 }
+
+// ownAPIServer stands for the name of a private API server that is not known.
+const ownAPIServer = "the API server's private name"
 
 // Pair is what a firewall is asked to let through, the unit of a Diff. In the
 // scope of one cluster Feature and Cloud are empty, since a firewall does not
@@ -36,11 +41,14 @@ func (p Pair) String() string { return fmt.Sprintf("%s %s/%d", p.Destination, p.
 
 // Asks returns the pairs that a reader of edition e would have opened, with the
 // rows that ask for each. Conditions hold as far as the edition itself states
-// them: what is known since does not undo what people typed then.
+// them: what is known since does not undo what people typed then. In the scope
+// of one cluster rows that make no rule, since others cover them, are left out,
+// and a private API server keeps its own name, as Rows does.
 func (c *Catalog) Asks(e Edition, s Scope) map[Pair][]Row {
 	out := make(map[Pair][]Row)
-	ask := func(q Requirement, p Port, cloud string, span Span) {
-		pair := Pair{Destination: q.Destination.In(s.Location), Protocol: p.Protocol, Port: p.Port}
+	s.Facts = e.knows(s.Facts)
+	ask := func(q Requirement, p Port, destination, cloud string, span Span) {
+		pair := Pair{Destination: destination, Protocol: p.Protocol, Port: p.Port}
 		if s.Facts == nil {
 			pair.Feature, pair.Cloud = q.Feature, cloud
 		}
@@ -49,20 +57,25 @@ func (c *Catalog) Asks(e Edition, s Scope) map[Pair][]Row {
 	base := make(map[string]bool) // clouds that e has base rows for
 	for _, q := range c.requirements {
 		cloud := q.CloudIn(e)
-		if s.Facts != nil {
-			f := *s.Facts
-			if cloud != "" && cloud != f.Cloud || cloud == "" && f.Cloud != AzureCloud && !s.NotStated ||
-				!c.feature(q.Feature).When.Holds(f) || !q.When.Holds(f) {
-				continue
-			}
-		}
 		for _, p := range q.Ports {
 			span, ok := p.ListedIn(e)
-			if !ok || s.Facts != nil && !p.StatedWhenIn(e).Holds(*s.Facts) {
+			if !ok {
 				continue
 			}
-			ask(q, p, cloud, span)
 			base[q.Cloud] = base[q.Cloud] || q.Feature == Base
+			destination := q.Destination.In(s.Location)
+			if s.Facts != nil {
+				switch f := *s.Facts; {
+				case !q.forCloud(cloud, s) || q.CoveredBy != "" || !c.feature(q.Feature).When.Holds(f):
+					continue
+				case e.unmet(q, p, f) == Condition{}:
+				case q.namesAPIServer(p) && (f.Private || f.Isolated):
+					destination = cmp.Or(s.APIServer, ownAPIServer)
+				default:
+					continue
+				}
+			}
+			ask(q, p, destination, cloud, span)
 		}
 	}
 	// The one rule that stood only in bullets and is about addresses.
@@ -76,8 +89,8 @@ func (c *Catalog) Asks(e Edition, s Scope) map[Pair][]Row {
 		}
 		for _, p := range n.Ports {
 			for _, cloud := range clouds {
-				if base[cloud] {
-					ask(q, p, cloud, Span{Since: e.ID})
+				if base[cloud] && (s.Facts == nil || cloud == s.Facts.Cloud) {
+					ask(q, p, q.Destination.String(), cloud, Span{Since: e.ID})
 				}
 			}
 		}
@@ -85,11 +98,48 @@ func (c *Catalog) Asks(e Edition, s Scope) map[Pair][]Row {
 	return out
 }
 
+// forCloud reports whether a row that names cloud, or none, is for the cluster of s.
+func (q Requirement) forCloud(cloud string, s Scope) bool {
+	if cloud == "" {
+		return s.Facts.Cloud == AzureCloud || s.NotStated || q.Cloud == s.Facts.Cloud
+	}
+	return cloud == s.Facts.Cloud
+}
+
+// unmet returns what e states that keeps a cluster from needing p of q.
+func (e Edition) unmet(q Requirement, p Port, f Facts) Condition {
+	if u := q.When.Unmet(f); u != (Condition{}) {
+		return u
+	}
+	return p.StatedWhenIn(e).Unmet(f)
+}
+
+// knows returns the facts as far as a reader of e could know that they matter:
+// network isolation counts from the first edition that speaks of it.
+func (e Edition) knows(f *Facts) *Facts {
+	if f == nil || slices.ContainsFunc(e.Advice, func(a Advice) bool { return a.When.Isolated != nil }) {
+		return f
+	}
+	known := *f
+	known.Isolated = false
+	return &known
+}
+
 // Diff is what to change in a firewall that was set up by one edition so that
 // it follows another.
 type Diff struct {
 	From, To Edition
 	Changes  []Change
+
+	newer   *Catalog // that holds the newer of the two
+	scope   Scope
+	history func() []step
+}
+
+// step is one edition between the two of a diff, newest first.
+type step struct {
+	edition string
+	asks    map[Pair][]Row
 }
 
 // Effect is what a change does.
@@ -126,7 +176,25 @@ func (c *Catalog) Diff(from, to Edition, s Scope) Diff { return Compare(c, from,
 
 // Compare compares two editions that may stand in different catalogs.
 func Compare(a *Catalog, from Edition, b *Catalog, to Edition, s Scope) Diff {
-	return diffOf(from, to, a.Asks(from, s), b.Asks(to, s))
+	d := diffOf(from, to, a.Asks(from, s), b.Asks(to, s))
+	d.newer, d.scope = b, s
+	if to.ID < from.ID {
+		d.newer = a
+	}
+	d.history = sync.OnceValue(d.between)
+	return d
+}
+
+// between returns what the editions after the older one ask for, newest first.
+func (d Diff) between() []step {
+	newest, oldest := max(d.From.ID, d.To.ID), min(d.From.ID, d.To.ID)
+	var out []step
+	for _, e := range slices.Backward(d.newer.editions) {
+		if e.ID <= newest && e.ID > oldest {
+			out = append(out, step{e.ID, d.newer.Asks(e, d.scope)})
+		}
+	}
+	return out
 }
 
 func diffOf(from, to Edition, before, after map[Pair][]Row) Diff {
@@ -180,7 +248,7 @@ func (w Pair) covers(p Pair) bool {
 func (a Asked) standsFor(b Asked) bool {
 	role := a.Rows[0].Role
 	return (role == RoleAPIServer || role == RoleTunnel) && strings.HasPrefix(a.Pair.Destination, "*.") &&
-		b.Pair.Destination == apiServerPublicIP && a.Pair.Protocol == b.Pair.Protocol && a.Pair.Port == b.Pair.Port &&
+		(b.Pair.Destination == apiServerPublicIP || b.Rows[0].namesAPIServer(b.Rows[0].Port)) && a.Pair.Protocol == b.Pair.Protocol && a.Pair.Port == b.Pair.Port &&
 		a.Pair.Cloud == b.Pair.Cloud
 }
 
@@ -230,23 +298,41 @@ func effects(opened, closed []Asked) []Change {
 	return out
 }
 
-// Since returns the edition that brought the change of a pair, between From and
-// To, and the condition under which the pair is still asked for, if that is
-// what changed.
-func (d Diff) Since(a Asked, opened bool) (edition string, only Condition) {
-	row := a.Rows[0]
-	if opened == (d.From.ID < d.To.ID) {
-		// It came: in To, or, looking back, in From.
-		since := row.Span.Since
-		if p := row.Port; p.Hindsight || p.WhenSince == "" || p.WhenSince <= since || p.WhenSince > max(d.From.ID, d.To.ID) {
-			return since, Condition{}
+// Since returns the edition that brought the change of a pair: the first from
+// which on the newer of the two editions has been as it is.
+func (d Diff) Since(a Asked) string {
+	since := max(d.From.ID, d.To.ID)
+	is := false
+	for i, s := range d.history() {
+		_, asks := s.asks[a.Pair]
+		if i == 0 {
+			is = asks
 		}
-		return since, row.Port.When
+		if asks != is {
+			break
+		}
+		since = s.edition
 	}
-	if until := row.Span.Until; until != "" && until <= max(d.From.ID, d.To.ID) {
-		return until, Condition{}
+	return since
+}
+
+// Only returns the condition under which a closed pair is still asked for in To,
+// zero when nothing asks for it there.
+func (d Diff) Only(a Asked) Condition {
+	if d.scope.Facts == nil || d.To.ID < d.From.ID {
+		return Condition{}
 	}
-	return row.Port.WhenSince, row.Port.When
+	for _, r := range a.Rows {
+		q, ok := d.newer.Requirement(r.Requirement.ID)
+		i := slices.IndexFunc(q.Ports, r.Port.same)
+		if !ok || i < 0 {
+			continue
+		}
+		if _, listed := q.Ports[i].ListedIn(d.To); listed {
+			return d.To.unmet(q, q.Ports[i], *d.To.knows(d.scope.Facts))
+		}
+	}
+	return Condition{}
 }
 
 // Same reports whether the two editions ask for the same.
@@ -304,5 +390,10 @@ func (d Diff) Then(next Diff) (Diff, error) {
 		slices.SortFunc(out, byPair)
 		return out
 	}
-	return Diff{From: d.From, To: next.To, Changes: effects(flat(opened), flat(closed))}, nil
+	out := Diff{From: d.From, To: next.To, Changes: effects(flat(opened), flat(closed)), newer: next.newer, scope: next.scope}
+	if next.To.ID < d.From.ID {
+		out.newer = d.newer
+	}
+	out.history = sync.OnceValue(out.between)
+	return out, nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/flow"
 )
 
 // Edition is one published state of the list.
@@ -94,6 +96,8 @@ type Catalog struct {
 	editions     []Edition // in the order of their ids, oldest first
 	features     []Feature // in the order their rows are shown
 	requirements []Requirement
+	index        map[string]int // where each requirement stands, by id
+	replaced     []Requirement  // built-in ones that an overlay replaces or removes
 	newestKnown  string
 	said         said
 	hosts        []NodeDestination
@@ -127,14 +131,25 @@ func (c *Catalog) feature(name string) Feature {
 // and must not be changed.
 func (c *Catalog) Requirements() []Requirement { return c.requirements }
 
-// Requirement finds a requirement by id.
-func (c *Catalog) Requirement(id string) (q Requirement, ok bool) {
-	for _, q := range c.requirements {
-		if q.ID == id {
-			return q, true
+// AddOns returns the add-ons that features wait for, sorted.
+func (c *Catalog) AddOns() []string {
+	var out []string
+	for _, f := range c.features {
+		if f.When.AddOn != "" {
+			out = append(out, f.When.AddOn)
 		}
 	}
-	return Requirement{}, false
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Requirement finds a requirement by id.
+func (c *Catalog) Requirement(id string) (q Requirement, ok bool) {
+	i, ok := c.index[id]
+	if !ok {
+		return Requirement{}, false
+	}
+	return c.requirements[i], true
 }
 
 // Newest is the name of the newest edition the catalog holds.
@@ -146,19 +161,23 @@ func (c *Catalog) Edition(name string) (Edition, error) {
 	if name == "" || name == Newest {
 		return c.editions[len(c.editions)-1], nil
 	}
-	for _, e := range slices.Backward(c.editions) {
-		if name == e.ID || name == e.Alias || e.Alias != "" && name == e.Published.Format(time.DateOnly) && !strings.Contains(name, ".") {
+	for _, e := range c.editions {
+		if name == e.ID || name == e.Alias {
 			return e, nil
 		}
+	}
+	for _, e := range slices.Backward(c.editions) {
 		if day, _, several := strings.Cut(e.ID, "."); several && name == day {
 			return e, nil
 		}
 	}
 	err := fmt.Errorf("edition %q is not in the catalog; `sallyport catalog list --editions` shows the %d it holds", name, len(c.editions))
 	if day, derr := time.Parse(time.DateOnly, name); derr == nil {
-		if e, aerr := c.AsOf(day); aerr == nil {
-			err = fmt.Errorf("edition %q is not in the catalog; on that day %s held (--as-of %s)", name, e.ID, name)
+		e, aerr := c.AsOf(day)
+		if aerr != nil {
+			return Edition{}, aerr
 		}
+		err = fmt.Errorf("edition %q is not in the catalog; on that day %s held (--as-of %s)", name, e.ID, name)
 	}
 	return Edition{}, err
 }
@@ -176,6 +195,11 @@ func (c *Catalog) AsOf(day time.Time) (Edition, error) {
 
 // Current reports whether e is the newest edition known to exist.
 func (c *Catalog) Current(e Edition) bool { return e.ID >= c.newestKnown }
+
+// namesAPIServer reports whether p of q leads to the API server by its name.
+func (q Requirement) namesAPIServer(p Port) bool {
+	return q.Role == RoleAPIServer && q.Destination.Kind == KindName && p.Protocol.App != flow.Raw
+}
 
 // Row is one source pair that an edition states for a cluster: a destination
 // and one of its ports.
@@ -207,6 +231,10 @@ type Rows struct {
 	Stated    []Row // what the cluster needs
 	NotStated []Row // would be needed but for the cloud: sections that name none print names of the public one
 	NotNeeded []Row // of a feature the cluster has, but its condition does not hold
+	// APIServer is the row of the API server's name of a private or isolated
+	// cluster. The list does not ask for it, since that traffic stays on private
+	// networks, but the nodes resolve the name and may pass a gateway.
+	APIServer []Row
 }
 
 // Rows sorts the pairs that e states for a cluster with these facts.
@@ -223,8 +251,10 @@ func (c *Catalog) Rows(e Edition, f Facts) Rows {
 				continue
 			}
 			row := Row{Requirement: q, Port: p, Span: span}
-			switch {
-			case !q.When.Holds(f) || !p.WhenIn(e).Holds(f):
+			switch holds := q.When.Holds(f) && p.WhenIn(e).Holds(f); {
+			case !holds && q.namesAPIServer(p) && (f.Private || f.Isolated):
+				out.APIServer = append(out.APIServer, row)
+			case !holds:
 				out.NotNeeded = append(out.NotNeeded, row)
 			case cloud == "" && f.Cloud != AzureCloud && (q.Cloud == "" || q.Cloud != f.Cloud):
 				out.NotStated = append(out.NotStated, row)

@@ -167,6 +167,91 @@ func TestDiffsComposeForEveryPairOfEditions(t *testing.T) {
 	}
 }
 
+// The day that a change carries is the one on which a reader of every edition
+// would have made it.
+func TestADiffDatesEveryChange(t *testing.T) {
+	c := Default()
+	facts := func(change func(*Facts)) *Facts {
+		f := Facts{Cloud: AzureCloud, Tunnel: "konnectivity", Linux: true}
+		change(&f)
+		return &f
+	}
+	public := facts(func(*Facts) {})
+	byAddress := facts(func(f *Facts) { f.APIServerByAddress = true })
+	private := facts(func(f *Facts) { f.Private = true })
+	isolated := facts(func(f *Facts) { f.Isolated = true })
+	for _, row := range []struct {
+		name, from, to string
+		facts          *Facts
+		change, since  string
+		only           string
+	}{
+		{"comes", "seed", "newest", public, "+packages.aks.azure.com https/443", "2025-02-11", ""},
+		{"goes", "seed", "newest", public, "-*.cdn.mscr.io https/443", "2020-11-09", ""},
+		{"comes_back", "2020-03-09.1", "seed", public, "+*.cdn.mscr.io https/443", "2020-03-09.2", ""},
+		{"was_gone_for_a_day", "2019-09-16", "newest", public, "-*.cdn.mscr.io https/443", "2020-11-09", ""},
+		{"only_for_old_nodes", "seed", "newest", public, "-ntp.ubuntu.com udp/123", "2022-04-28", "node images before 2021-03-01"},
+		{"stood_in_a_bullet", "2019-06-06", "seed", byAddress, "+APIServerPublicIP tcp/443", "2019-09-16", ""},
+		{"from_the_bullet_to_the_table", "2019-06-06", "newest", byAddress, "+APIServerPublicIP tcp/443", "2019-09-16", ""},
+		{"looking_back_opens_what_went", "newest", "seed", public, "+*.cdn.mscr.io https/443", "2020-11-09", ""},
+		{"looking_back_closes_what_came", "newest", "seed", public, "-packages.aks.azure.com https/443", "2025-02-11", ""},
+		{"private_keeps_its_own_name", "seed", "newest", private, "+the API server's private name https/443", "2022-04-28", ""},
+		{"private_narrows", "seed", "newest", private, "-*.hcp.westeurope.azmk8s.io https/443", "2022-04-28", "no private API server"},
+		{"isolated_opened_it_then", "seed", "newest", isolated, "-mcr.microsoft.com https/443", "2024-12-08", "no network isolation"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			from, err := c.Edition(row.from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, _ := c.Edition(row.to)
+			d := c.Diff(from, to, Scope{Facts: row.facts, Location: "westeurope"})
+			side := d.Opened()
+			if row.change[0] == '-' {
+				side = d.Closed()
+			}
+			i := slices.IndexFunc(side, func(a Asked) bool { return a.Pair.String() == row.change[1:] })
+			if i < 0 {
+				t.Fatalf("lacks %s:\n%s", row.change, d.shape())
+			}
+			if got := d.Since(side[i]); got != row.since {
+				t.Errorf("since %s, want %s", got, row.since)
+			}
+			if only := d.Only(side[i]).String(); row.change[0] == '-' && only != row.only {
+				t.Errorf("only for %q, want %q", only, row.only)
+			}
+		})
+	}
+}
+
+func TestRowsThatOthersCoverAreNothingToOpen(t *testing.T) {
+	c := Default()
+	from, _ := c.Edition("2020-01-21")
+	to, _ := c.Edition(Newest)
+	f := &Facts{Cloud: AzureCloud, Tunnel: "konnectivity", Linux: true, CustomDNS: true, AddOns: map[string]bool{"monitoring": true}}
+	for _, a := range c.Diff(from, to, Scope{Facts: f, Location: "westeurope"}).Opened() {
+		for _, r := range a.Rows {
+			if r.CoveredBy != "" {
+				t.Errorf("%s is covered by %s", a.Pair, r.CoveredBy)
+			}
+		}
+	}
+}
+
+func TestAnEditionIsFoundByItsIDBeforeADayOrAnAlias(t *testing.T) {
+	c := Default()
+	for name, want := range map[string]string{
+		"2020-03-09.1": "2020-03-09.1", "2020-03-09": "2020-03-09.2", "seed": "2020-05-26", "2020-05-26": "2020-05-26", "": "2026-07-03",
+	} {
+		if e, err := c.Edition(name); err != nil || e.ID != want {
+			t.Errorf("%q is %s, %v; want %s", name, e.ID, err, want)
+		}
+	}
+	if _, err := c.Edition("2018-01-01"); err == nil || !strings.Contains(err.Error(), "the first edition is 2019-05-07") {
+		t.Errorf("2018-01-01: %v", err)
+	}
+}
+
 func TestADiffLeadsFromWhatOneEditionAsksToWhatTheOtherDoes(t *testing.T) {
 	c := Default()
 	for name, scope := range scopes {

@@ -24,9 +24,6 @@ func (l *loader) lint() {
 		l.fault(Source{File: "data"}, "the catalog holds no edition")
 		return
 	}
-	if parseID(c.newestKnown) != nil {
-		l.fault(Source{File: "data/editions.yaml", Line: 1}, "newestKnown %q is not a date", c.newestKnown)
-	}
 	aliases := make(map[string]bool)
 	for _, e := range c.editions {
 		if e.Document == "" {
@@ -34,6 +31,9 @@ func (l *loader) lint() {
 		}
 		if e.Alias != "" && (aliases[e.Alias] || e.Alias == Newest) {
 			l.fault(e.Source, "edition %s: alias %q is taken", e.ID, e.Alias)
+		}
+		if parseID(e.Alias) == nil {
+			l.fault(e.Source, "edition %s: alias %q could be an edition", e.ID, e.Alias)
 		}
 		aliases[e.Alias] = true
 	}
@@ -67,7 +67,21 @@ func (l *loader) lintRequirement(q Requirement) {
 		fault("has no port")
 	}
 	if q.CoveredBy != "" && !q.CoveredBy.known() {
-		fault("covered by %q, which is not known", q.CoveredBy)
+		fault("covered by %q, which is not known; write one of %s, %s, %s", q.CoveredBy, ByNames, ByAPIServerAddress, ByResolver)
+	}
+	for _, code := range q.ExitCodes {
+		if code < 1 || code > 255 {
+			fault("exit code %d is none", code)
+		}
+	}
+	if q.ReplacedBy != "" {
+		if _, err := ParseDestination(q.ReplacedBy); err != nil {
+			fault("replacedBy: %w", err)
+		}
+	}
+	l.lintAddOn(q.When, fault)
+	if newest := l.c.editions[len(l.c.editions)-1]; q.Source.Overlay && !q.everListed(newest) {
+		fault("is listed from %s on, after the newest edition, %s: nothing asks for it yet", q.Ports[0].Listed[0].Since, newest.ID)
 	}
 	switch q.Role {
 	case NoRole, RoleAPIServer, RoleTunnel, RoleController:
@@ -92,10 +106,25 @@ func (l *loader) lintRequirement(q Requirement) {
 			fault("%s stands there twice", p)
 		}
 		l.lintSpans(p.Listed, p.String(), fault)
+		l.lintAddOn(p.When, fault)
 		if p.WhenSince != "" && parseID(p.WhenSince) != nil {
 			fault("%s: whenSince %q is not a date", p, p.WhenSince)
 		}
 	}
+}
+
+// lintAddOn checks that a cluster can have the add-on that a condition waits for.
+func (l *loader) lintAddOn(c Condition, fault func(string, ...any)) {
+	if have := l.c.AddOns(); c.AddOn != "" && !slices.Contains(have, c.AddOn) {
+		fault("addOn %q is not known; write one of %s", c.AddOn, strings.Join(have, ", "))
+	}
+}
+
+// everListed reports whether some port of q was listed by the time of e.
+func (q Requirement) everListed(e Edition) bool {
+	return len(q.Ports) == 0 || slices.ContainsFunc(q.Ports, func(p Port) bool {
+		return len(p.Listed) == 0 || p.Listed[0].Since <= e.ID
+	})
 }
 
 func (l *loader) lintSpans(spans []Span, what string, fault func(string, ...any)) {

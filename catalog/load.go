@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +46,7 @@ var Default = sync.OnceValue(func() *Catalog {
 // Load reads a catalog from a directory of data files and reports every fault
 // it finds, joined.
 func Load(dir fs.FS) (*Catalog, error) {
-	l := loader{c: &Catalog{}}
+	l := newLoader(&Catalog{}, false)
 	// YAML is slow to read, and every command reads all of it: on as many
 	// processors as there are.
 	files := make([]decoded, len(dataFiles))
@@ -72,16 +73,28 @@ func LoadOverlay(dir string) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := filepath.Glob(filepath.Join(dir, "*.yaml")) // sorted
+	entries, err := os.ReadDir(dir) // sorted
 	if err != nil {
 		return nil, err
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("%s: holds no *.yaml; a catalog directory holds data files such as `sallyport catalog export` prints", dir)
+	l := newLoader(Default().clone(), true)
+	found := false
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		switch filepath.Ext(name) {
+		case ".yaml":
+			found = true
+			if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+				l.errs = append(l.errs, fmt.Errorf("%s: is not a file", name))
+				continue
+			}
+			l.file(name, decodeFile(os.DirFS(dir), e.Name()))
+		case ".yml":
+			l.errs = append(l.errs, fmt.Errorf("%s: data files end in .yaml; rename it, or move it away", name))
+		}
 	}
-	l := loader{c: Default().clone(), overlay: true}
-	for _, name := range names {
-		l.file(name, decodeFile(os.DirFS(dir), filepath.Base(name)))
+	if !found {
+		l.errs = append(l.errs, fmt.Errorf("%s: holds no *.yaml; a catalog directory holds data files such as `sallyport catalog export` prints", dir))
 	}
 	return l.finish()
 }
@@ -89,7 +102,7 @@ func LoadOverlay(dir string) (*Catalog, error) {
 // Overlay returns c with one more data file laid over it, called name in
 // messages.
 func (c *Catalog) Overlay(name string, data []byte) (*Catalog, error) {
-	l := loader{c: c.clone(), overlay: true}
+	l := newLoader(c.clone(), true)
 	l.file(name, decode(data))
 	return l.finish()
 }
@@ -103,6 +116,9 @@ func (c *Catalog) clone() *Catalog {
 	for i := range out.requirements {
 		out.requirements[i].Ports = slices.Clone(out.requirements[i].Ports)
 	}
+	out.replaced = slices.Clone(c.replaced)
+	out.hosts = slices.Clone(c.hosts)
+	out.regions = slices.Clone(c.regions)
 	out.said = c.said.clone()
 	return &out
 }
@@ -114,6 +130,19 @@ type loader struct {
 	errs    []error
 	tables  []snapshot // imported editions, to be applied when everything is read
 	remove  []located
+	ids     map[string]int  // where each requirement stands
+	known   map[string]bool // features that are built in
+}
+
+func newLoader(c *Catalog, overlay bool) *loader {
+	l := &loader{c: c, overlay: overlay, ids: make(map[string]int), known: make(map[string]bool)}
+	for i, q := range c.requirements {
+		l.ids[q.ID] = i
+	}
+	for _, f := range c.features {
+		l.known[f.Name] = overlay
+	}
+	return l
 }
 
 // located is a word with where it stands.
@@ -131,15 +160,13 @@ func (l *loader) fault(at Source, format string, args ...any) {
 func (l *loader) finish() (*Catalog, error) {
 	if len(l.errs) == 0 {
 		slices.SortStableFunc(l.c.editions, func(a, b Edition) int { return strings.Compare(a.ID, b.ID) })
-		for _, r := range l.remove {
-			n := len(l.c.requirements)
-			l.c.requirements = slices.DeleteFunc(l.c.requirements, func(q Requirement) bool { return q.ID == r.text })
-			if len(l.c.requirements) == n {
-				l.fault(r.Source, "remove: no requirement is called %q", r.text)
-			}
-		}
+		l.removeAll()
 		for _, t := range l.tables {
 			l.apply(t)
+		}
+		l.c.index = l.ids
+		if n := len(l.c.editions); n > 0 {
+			l.c.newestKnown = max(l.c.newestKnown, l.c.editions[n-1].ID)
 		}
 		for i := range l.c.editions {
 			l.c.said.fill(&l.c.editions[i])
@@ -150,6 +177,40 @@ func (l *loader) finish() (*Catalog, error) {
 		return nil, errors.Join(l.errs...)
 	}
 	return l.c, nil
+}
+
+// removeAll takes away the built-in requirements that the owner does not want.
+func (l *loader) removeAll() {
+	gone := make(map[string]Source)
+	for _, r := range l.remove {
+		i, ok := l.ids[r.text]
+		switch other, twice := gone[r.text]; {
+		case twice:
+			l.fault(r.Source, "remove: %s is removed at %s already", r.text, other)
+		case !ok:
+			l.fault(r.Source, "remove: no requirement is called %q%s", r.text, l.like(r.text))
+		case l.c.requirements[i].Source.Overlay:
+			l.fault(r.Source, "remove: %s is your own, from %s: delete it there", r.text, l.c.requirements[i].Source)
+		default:
+			gone[r.text] = r.Source
+			l.c.replaced = append(l.c.replaced, l.c.requirements[i])
+		}
+	}
+	l.c.requirements = slices.DeleteFunc(l.c.requirements, func(q Requirement) bool { _, ok := gone[q.ID]; return ok })
+	clear(l.ids)
+	for i, q := range l.c.requirements {
+		l.ids[q.ID] = i
+	}
+}
+
+// like names a requirement whose id begins or ends as id does, as a hint.
+func (l *loader) like(id string) string {
+	for _, q := range l.c.requirements {
+		if n := len(id); n > 3 && (strings.HasPrefix(q.ID, id[:n-2]) || strings.HasSuffix(q.ID, id[2:])) {
+			return "; did you mean " + q.ID + "?"
+		}
+	}
+	return "; `sallyport catalog list` shows their ids"
 }
 
 // file takes over one data file.
@@ -164,14 +225,17 @@ func (l *loader) file(name string, f decoded) {
 		return Source{File: at.File, Line: f.lines.of(list, i), Overlay: l.overlay}
 	}
 	if raw.NewestKnown != "" {
-		l.c.newestKnown = max(l.c.newestKnown, raw.NewestKnown)
+		if parseID(raw.NewestKnown) != nil {
+			l.fault(at, "newestKnown %q is not a date", raw.NewestKnown)
+		} else {
+			l.c.newestKnown = max(l.c.newestKnown, raw.NewestKnown)
+		}
 	}
 	for i, r := range raw.Editions {
 		l.edition(where("editions", i), r, raw.Documents)
 	}
 	l.statements(raw, where)
-	l.c.hosts = append(l.c.hosts, raw.NodeLocal...)
-	l.c.regions = append(l.c.regions, raw.Regions...)
+	l.places(raw, where)
 	if raw.Feature != "" {
 		l.feature(at, raw, where)
 	} else if len(raw.Requirements) > 0 {
@@ -214,6 +278,25 @@ func (l *loader) edition(at Source, r rawEdition, documents map[string]rawDocume
 
 func (l *loader) feature(at Source, raw rawFile, where func(string, int) Source) {
 	i := slices.IndexFunc(l.c.features, func(f Feature) bool { return f.Name == raw.Feature })
+	if i >= 0 && l.known[raw.Feature] {
+		// Its conditions decide which clusters need its rows: too much to change
+		// in passing, and for all of them at once.
+		f := l.c.features[i]
+		if raw.When != nil && raw.When.String() != f.When.String() {
+			l.fault(at, "feature %s is built in, and so is for whom it counts (%s): write `when` beside a requirement of your own", f.Name, orAll(f.When))
+		}
+		if raw.Required != nil && *raw.Required != f.Required {
+			l.fault(at, "feature %s is built in, with required: %v: rows that are to count otherwise need a feature of your own", f.Name, f.Required)
+		}
+	}
+	if i < 0 && l.overlay && raw.Title == "" {
+		var names []string
+		for _, f := range l.c.features {
+			names = append(names, f.Name)
+		}
+		l.fault(at, "feature %q is not built in; write one of %s, or give it a title to add a new one", raw.Feature, strings.Join(names, ", "))
+		return
+	}
 	if i < 0 {
 		l.c.features = append(l.c.features, Feature{Name: raw.Feature, Title: raw.Feature, Required: true})
 		i = len(l.c.features) - 1
@@ -231,7 +314,7 @@ func (l *loader) feature(at Source, raw rawFile, where func(string, int) Source)
 	if raw.Note != "" {
 		f.Note = raw.Note
 	}
-	if err := f.When.check(); err != nil {
+	for _, err := range f.When.check() {
 		l.fault(at, "%s: %w", f.Name, err)
 	}
 	for n, r := range raw.Requirements {
@@ -253,7 +336,9 @@ func (l *loader) requirement(at Source, f Feature, r rawRequirement) {
 	var err error
 	q.Destination, err = ParseDestination(r.Destination)
 	fault(err)
-	fault(q.When.check())
+	for _, err := range q.When.check() {
+		fault(err)
+	}
 	for _, s := range r.Also {
 		d, err := ParseDestination(s)
 		fault(err)
@@ -267,7 +352,9 @@ func (l *loader) requirement(at Source, f Feature, r rawRequirement) {
 	for _, rp := range r.Ports {
 		p, err := parsePort(rp.Port)
 		fault(err)
-		fault(rp.When.check())
+		for _, err := range rp.When.check() {
+			fault(err)
+		}
 		p.When, p.WhenSince, p.Hindsight, p.Listed = rp.When, rp.WhenSince, rp.Hindsight, spans(rp.Listed, fault)
 		if len(p.Listed) == 0 {
 			fault(fmt.Errorf("%s was never listed", p))
@@ -279,15 +366,54 @@ func (l *loader) requirement(at Source, f Feature, r rawRequirement) {
 			q.AlsoListed = append(q.AlsoListed, p.Listed...)
 		}
 	}
-	if i := slices.IndexFunc(l.c.requirements, func(have Requirement) bool { return have.ID == q.ID }); i >= 0 {
+	if i, taken := l.ids[q.ID]; taken {
 		if l.c.requirements[i].Source.Overlay == l.overlay {
 			l.fault(at, "requirement id %q is not unique: %s has it too", q.ID, l.c.requirements[i].Source)
 			return
 		}
+		l.c.replaced = append(l.c.replaced, l.c.requirements[i])
 		l.c.requirements[i] = q
 		return
 	}
+	l.ids[q.ID] = len(l.c.requirements)
 	l.c.requirements = append(l.c.requirements, q)
+}
+
+// orAll writes a condition, "every cluster" when it always holds.
+func orAll(c Condition) string {
+	if s := c.String(); s != "" {
+		return s
+	}
+	return "every cluster"
+}
+
+// places takes over what a firewall on the node must leave open, and the regions.
+func (l *loader) places(raw rawFile, where func(string, int) Source) {
+	for i, d := range raw.NodeLocal {
+		at := where("nodeLocal", i)
+		if d.ID == "" || d.Purpose == "" || d.Source == "" || len(d.Prefixes) == 0 || len(d.Ports) == 0 {
+			l.fault(at, "nodeLocal %q needs an id, prefixes, ports, a purpose and a source", d.ID)
+		}
+		for _, s := range d.Prefixes {
+			if _, err := netip.ParsePrefix(s); err != nil {
+				l.fault(at, "%s: %q is not a prefix such as 169.254.169.254/32", d.ID, s)
+			}
+		}
+		for _, s := range d.Ports {
+			if _, err := parsePort(s); err != nil {
+				l.fault(at, "%s: %w", d.ID, err)
+			}
+		}
+		l.c.hosts = append(l.c.hosts, d)
+	}
+	for i, r := range raw.Regions {
+		if at := where("regions", i); r.Cloud == "" || !knownCloud(r.Cloud) {
+			l.fault(at, "cloud %q is not known; write one of %s", r.Cloud, strings.Join(clouds, ", "))
+		} else if len(r.Names) == 0 {
+			l.fault(at, "the regions of %s have no names", r.Cloud)
+		}
+		l.c.regions = append(l.c.regions, r)
+	}
 }
 
 func spans(list []string, fault func(error)) []Span {

@@ -96,6 +96,23 @@ func TestABrokenOverlayIsRefusedWithFileAndLineAndAllFaultsAtOnce(t *testing.T) 
 		{"edition_with_holes", "edition: {id: 2026-09-01, unusable: 2}\nrows: []\n", []string{"has 2 unusable cells"}},
 		{"never_listed", "feature: base\nrequirements:\n- id: own-a\n  destination: a.example.com\n  purpose: x\n  ports: [{port: https/443, listed: []}]\n", []string{"/x.yaml:3: own-a: https/443 was never listed"}},
 		{"empty", "", []string{"/x.yaml:1: is empty"}},
+		{"second_document", "feature: base\n---\nfeature: gpu\n", []string{"more than one document"}},
+		{"edition_without_rows", "edition: {id: 2026-09-01}\nrows: []\n", []string{"edition 2026-09-01 has no row"}},
+		{"tenth_edition_of_a_day", "edition: {id: 2026-09-01.10}\nrows: []\n", []string{"2026-09-01.10"}},
+		{"removed_twice", "remove: [base-mcr, base-mcr]\n", []string{"base-mcr is removed at"}},
+		{"own_and_removed", strings.Replace(ownRow, "remove: [base-acs-mirror]", "remove: [base-mcr]", 1), []string{"remove: base-mcr is your own"}},
+		{"misspelt_feature", "feature: bsae\nrequirements: []\n", []string{`feature "bsae" is not built in; write one of base, `}},
+		{"other_condition_for_a_built-in_feature", "feature: gpu\nwhen: {linux: true}\n", []string{"feature gpu is built in, and so is for whom it counts (GPU nodes)"}},
+		{"other_need_for_a_built-in_feature", "feature: optional\nrequired: true\n", []string{"feature optional is built in, with required: false"}},
+		{"condition_words", own("when: {addOn: monitorin, tunnel: wireguard, nodesBefore: 2021-13-01}"),
+			[]string{`tunnel "wireguard" is not`, `nodesBefore "2021-13-01" is not a date`}},
+		{"unknown_add-on", own("when: {addOn: monitorin}"), []string{`/x.yaml:3: own-a: addOn "monitorin" is not known; write one of azure-policy`}},
+		{"exit_code", own("exitCodes: [300]"), []string{"/x.yaml:3: own-a: exit code 300 is none"}},
+		{"replaced_by_nothing", own("replacedBy: bad_name.example.com"), []string{"/x.yaml:3: own-a: replacedBy: "}},
+		{"listed_from_some_later_day", strings.Replace(own("note: x"), "2020-01-01..", "2030-01-01..", 1), []string{"is listed from 2030-01-01 on, after the newest edition"}},
+		{"node-local_prefix", "nodeLocal: [{id: a, prefixes: [169.254.169.254], ports: [tcp/80], purpose: x, source: y}]\n", []string{`a: "169.254.169.254" is not a prefix`}},
+		{"region_of_no_cloud", "regions: [{cloud: Mars, names: [a]}]\n", []string{`cloud "Mars" is not known`}},
+		{"newest_known_is_no_day", "newestKnown: tomorrow\n", []string{`newestKnown "tomorrow" is not a date`}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, _, err := overlay(t, map[string]string{"x.yaml": row.text})
@@ -114,6 +131,96 @@ func TestABrokenOverlayIsRefusedWithFileAndLineAndAllFaultsAtOnce(t *testing.T) 
 	}
 	if _, err := LoadOverlay("overlay_test.go"); err == nil || !strings.Contains(err.Error(), "takes a directory") {
 		t.Errorf("a file: %v", err)
+	}
+}
+
+// own is a data file with one requirement, and one line more for it.
+func own(line string) string {
+	return "feature: base\nrequirements:\n- id: own-a\n  destination: a.example.com\n  purpose: x\n  " + line +
+		"\n  ports: [{port: https/443, listed: [2020-01-01..]}]\n"
+}
+
+func TestTwoFilesWithOneEditionAreRefused(t *testing.T) {
+	const edition = "edition: {id: 2026-09-01}\nrows: [{feature: base, required: true, destination: a.example.com, ports: [https/443]}]\n"
+	_, dir, err := overlay(t, map[string]string{"a.yaml": edition, "b.yaml": edition})
+	if want := filepath.Join(dir, "b.yaml") + ":1: edition 2026-09-01 stands in " + filepath.Join(dir, "a.yaml"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if _, _, err := overlay(t, map[string]string{"a.yaml": edition, "b.yml": edition}); err == nil || !strings.Contains(err.Error(), "b.yml: data files end in .yaml") {
+		t.Errorf("b.yml: %v", err)
+	}
+}
+
+func TestAnImportedEditionLeavesTheOwnersRowsAlone(t *testing.T) {
+	newest, _ := Default().Edition(Newest)
+	page := Default().Snapshot(newest)
+	page.ID = "2026-09-01"
+	var b bytes.Buffer
+	if err := page.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := overlay(t, map[string]string{"mine.yaml": ownRow, "2026-09-01.yaml": b.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _ := c.Edition(Newest)
+	asked := make(map[string]bool)
+	for _, r := range c.Rows(e, Facts{Cloud: AzureCloud, Tunnel: "konnectivity", Linux: true}).Stated {
+		asked[r.Destination.String()] = true
+	}
+	for destination, want := range map[string]bool{
+		"mcrprod.azurecr.io": true, "mcr.example.com": true, "management.azure.com": true,
+		"mcr.microsoft.com": false, "acs-mirror.azureedge.net": false,
+	} {
+		if asked[destination] != want {
+			t.Errorf("%s is asked for: %v, want %v", destination, !want, want)
+		}
+	}
+}
+
+// A page may bring a network rule in four forms that the catalog does not know.
+func TestANewNetworkRuleInFourFormsIsOneRequirement(t *testing.T) {
+	newest, _ := Default().Edition(Newest)
+	page := Default().Snapshot(newest)
+	page.ID = "2026-09-01"
+	for _, d := range []string{"*", "AzureCloud.<Region>", "RegionCIDRs", "APIServerPublicIP"} {
+		page.Rows = append(page.Rows, SnapshotRow{Feature: Base, Cloud: AzureCloud, Required: true, Destination: d, Ports: []string{"tcp/7443"}, Line: 900})
+	}
+	page.Rows = append(page.Rows, SnapshotRow{Feature: Base, Cloud: AzureCloud, Required: true, Destination: "*", Ports: []string{"tcp/7444"}, Line: 901})
+	c, e, err := Default().WithSnapshot(page, "page.yaml", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, q := range c.Requirements()[len(Default().Requirements()):] {
+		got = append(got, fmt.Sprint(q.Destination, " ", q.Also, " ", q.Ports[0], " ", q.Role, " ", q.CoveredBy))
+	}
+	want := []string{"APIServerPublicIP [RegionCIDRs AzureCloud.<Region> *] tcp/7443 tunnel ", "* [] tcp/7444  "}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := len(c.StatedIn(e)), len(Default().StatedIn(newest))+5; got != want {
+		t.Errorf("%d pairs, want %d", got, want)
+	}
+}
+
+func TestTwentyThousandRowsOfOnesOwnAreReadInASecond(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("feature: base\nrequirements:\n")
+	for i := range 20000 {
+		fmt.Fprintf(&b, "- {id: own-%d, destination: a%d.example.com, purpose: x, ports: [{port: https/443, listed: [2020-01-01..]}]}\n", i, i)
+	}
+	begin := time.Now()
+	c, err := Default().Overlay("x.yaml", []byte(b.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, _ := c.Edition(Newest)
+	c.Snapshot(newest)
+	if took := time.Since(begin); took > 10*time.Second { // about 1 s; a quadratic reader took 6 s for the first step alone
+		t.Errorf("took %v", took)
+	} else {
+		t.Logf("took %v", took)
 	}
 }
 
@@ -215,7 +322,7 @@ func TestServiceTagsFillRegionsExactly(t *testing.T) {
 	const file = `{"changeNumber": 42, "cloud": "Public", "values": [
 	 {"name": "AzureCloud.westeurope", "id": "AzureCloud.westeurope", "properties": {"region": "westeurope", "addressPrefixes": ["13.69.0.0/17", "2603:1020:206::/48"]}},
 	 {"name": "AzureMonitor", "properties": {"addressPrefixes": ["20.1.0.0/16"]}}]}`
-	tags, err := ReadServiceTags(strings.NewReader(file))
+	tags, err := ReadServiceTags(strings.NewReader("\ufeff" + file))
 	if err != nil || tags.Cloud != AzureCloud || tags.ChangeNumber != 42 {
 		t.Fatalf("%+v, %v", tags, err)
 	}
@@ -236,6 +343,9 @@ func TestServiceTagsFillRegionsExactly(t *testing.T) {
 		`{"cloud": "Mars", "values": []}`:   "is this a service tags file?",
 		`{"cloud": "Public", "values": []}`: "holds no service tag",
 		"{\n\"cloud\": \"Public\",\n!":      "line 3: ",
+		"{\n\"cloud\": 7}":                  "line 2: cloud is a number",
+		`{"cloud":"Public","values":[{"name":"A","properties":{"addressPrefixes":["0.0.0.0/0"]}}]}`:     "A: 0.0.0.0/0 is every address there is",
+		`{"cloud":"Public","values":[{"name":"A","properties":{}},{"name":"a","properties":{}}]}`:       "a stands there twice",
 		`{"cloud":"Public","values":[{"name":"A","properties":{"addressPrefixes":["1.2.3.4/8","x"]}}]}`: `A: "1.2.3.4/8" is not a prefix`,
 	} {
 		if _, err := ReadServiceTags(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {

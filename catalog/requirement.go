@@ -66,7 +66,7 @@ type Requirement struct {
 	CoveredBy  Coverage // what answers the row when it makes no rule of its own, "" when it makes one
 	Role       Role
 	Ports      []Port
-	Probe      Template // a name to try in a live check; the zero Template when Destination is a name itself
+	Probe      Template // a name under a wildcard to try in a live check, ours if it begins with sallyport-probe; zero when Destination is a name itself
 	ExitCodes  []int    // with which a node's start script ends when it is blocked (AgentBaker, 2026-08-21)
 	ReplacedBy string   // destination that took its place, "" when none did
 	Purpose    string
@@ -80,6 +80,8 @@ type Requirement struct {
 
 	Lines  map[string]int // line in the document, by edition, where the text was at hand
 	Source Source
+
+	imported bool // only an imported edition knows it
 }
 
 // StatedDestination returns the destination as the source prints it.

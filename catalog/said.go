@@ -78,6 +78,9 @@ func (l *loader) statements(raw rawFile, where func(string, int) Source) {
 			}
 			rule.Ports = append(rule.Ports, p)
 		}
+		for _, err := range n.When.check() {
+			l.fault(where("networkRules", i), "%s: %w", n.ID, err)
+		}
 		if !n.CoveredBy.known() {
 			l.fault(where("networkRules", i), "%s: covered by %q, which is not known", n.ID, n.CoveredBy)
 		}
@@ -103,6 +106,9 @@ func (l *loader) statements(raw rawFile, where func(string, int) Source) {
 	}
 	for i, a := range raw.Advice {
 		st, listed, lines := read("advice", i, a.ID, a.rawStatement)
+		for _, err := range a.When.check() {
+			l.fault(where("advice", i), "%s: %w", a.ID, err)
+		}
 		if a.Kind != "important" && a.Kind != "caution" && a.Kind != "note" {
 			l.fault(where("advice", i), "%s: kind %q is not important, caution or note", a.ID, a.Kind)
 		}

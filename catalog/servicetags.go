@@ -4,6 +4,8 @@
 package catalog
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,10 +54,16 @@ func ReadServiceTags(r io.Reader) (*ServiceTags, error) {
 			} `json:"properties"`
 		} `json:"values"`
 	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // as some downloads begin
 	if err := json.Unmarshal(data, &raw); err != nil {
+		line := func(offset int64) int { return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte("\n")) }
 		var at *json.SyntaxError
-		if errors.As(err, &at) {
-			return nil, fmt.Errorf("line %d: %w", 1+strings.Count(string(data[:at.Offset]), "\n"), err)
+		var kind *json.UnmarshalTypeError
+		switch {
+		case errors.As(err, &at):
+			return nil, fmt.Errorf("line %d: %w", line(at.Offset), err)
+		case errors.As(err, &kind):
+			return nil, fmt.Errorf("line %d: %s is a %s: is this a service tags file?", line(kind.Offset), cmp.Or(kind.Field, "the document"), kind.Value)
 		}
 		return nil, err
 	}
@@ -74,13 +82,20 @@ func ReadServiceTags(r io.Reader) (*ServiceTags, error) {
 		var list []netip.Prefix
 		for _, s := range v.Properties.AddressPrefixes {
 			p, err := netip.ParsePrefix(s)
-			if err != nil || p != p.Masked() {
+			switch {
+			case err != nil || p != p.Masked():
 				errs = append(errs, fmt.Errorf("%s: %q is not a prefix", v.Name, s))
-				continue
+			case p.Bits() == 0:
+				errs = append(errs, fmt.Errorf("%s: %s is every address there is", v.Name, s))
+			default:
+				list = append(list, p)
 			}
-			list = append(list, p)
 		}
-		t.tags[strings.ToLower(v.Name)] = list
+		name := strings.ToLower(v.Name)
+		if _, twice := t.tags[name]; twice {
+			errs = append(errs, fmt.Errorf("%s stands there twice", v.Name))
+		}
+		t.tags[name] = list
 	}
 	if len(errs) > 10 {
 		errs = append(errs[:10], fmt.Errorf("and %d more", len(errs)-10))

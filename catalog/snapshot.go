@@ -46,6 +46,12 @@ func (l *loader) snapshot(at Source, raw rawFile, where func(string, int) Source
 	if t.edition.Document == "" {
 		t.edition.Document = at.File
 	}
+	if len(raw.Rows) == 0 {
+		l.fault(at, "edition %s has no row: an empty list would close everything", r.ID)
+	}
+	if i := slices.IndexFunc(l.tables, func(o snapshot) bool { return o.edition.ID == r.ID }); i >= 0 {
+		l.fault(at, "edition %s stands in %s too: keep one of them", r.ID, l.tables[i].edition.Source)
+	}
 	for i, row := range raw.Rows {
 		at := where("rows", i)
 		s := snapshotRow{
@@ -112,41 +118,102 @@ func (l *loader) apply(t snapshot) {
 		port     uint16
 	}
 	used := make(map[pair]bool)
+	byText := make(map[string][]int) // rows by each way to write their destination
+	for ri, r := range t.rows {
+		byText[r.stated] = append(byText[r.stated], ri)
+		if s := r.destination.String(); s != r.stated {
+			byText[s] = append(byText[s], ri)
+		}
+	}
+	// match calls found for each port of q that a row states.
+	match := func(q *Requirement, found func(pi int, r snapshotRow, f form)) {
+		texts := []string{q.StatedDestination()}
+		for _, d := range q.Also {
+			texts = append(texts, d.String())
+		}
+		for _, text := range texts {
+			for _, ri := range byText[text] {
+				r := t.rows[ri]
+				f := r.states(*q)
+				for pi, p := range q.Ports {
+					if f != noForm && slices.ContainsFunc(r.ports, p.same) {
+						used[pair{ri, p.Protocol, p.Port}] = true
+						found(pi, r, f)
+					}
+				}
+			}
+		}
+	}
 	for qi := range c.requirements {
 		q := &c.requirements[qi]
-		also := false
+		listed, also := make([]bool, len(q.Ports)), false
+		match(q, func(pi int, r snapshotRow, f form) {
+			listed[pi] = listed[pi] || f == firstForm
+			also = also || f == otherForm
+			q.Lines = withLine(q.Lines, id, r.line)
+		})
+		if q.Source.Overlay && !q.imported {
+			continue // the owner says when it counts, not the page
+		}
 		for pi := range q.Ports {
-			p := &q.Ports[pi]
-			listed := false
-			for ri, r := range t.rows {
-				f := r.states(*q)
-				if f == noForm || !slices.ContainsFunc(r.ports, p.same) {
-					continue
-				}
-				used[pair{ri, p.Protocol, p.Port}] = true
-				listed = listed || f == firstForm
-				also = also || f == otherForm
-				q.Lines = withLine(q.Lines, id, r.line)
-			}
-			p.Listed = relist(p.Listed, id, next, listed)
+			q.Ports[pi].Listed = relist(q.Ports[pi].Listed, id, next, listed[pi])
 		}
 		if len(q.Also) > 0 {
 			q.AlsoListed = relist(q.AlsoListed, id, next, also)
 		}
 	}
+	// What the owner replaced or removed stays so, whatever the page says.
+	for qi := range c.replaced {
+		match(&c.replaced[qi], func(int, snapshotRow, form) {})
+	}
+	var fresh []snapshotRow
 	for ri, r := range t.rows {
-		var ports []Port
-		for _, p := range r.ports {
-			if !used[pair{ri, p.Protocol, p.Port}] {
-				p.Listed = []Span{{id, next}}
-				ports = append(ports, p)
-			}
+		r.ports = slices.DeleteFunc(slices.Clone(r.ports), func(p Port) bool { return used[pair{ri, p.Protocol, p.Port}] })
+		for i := range r.ports {
+			r.ports[i].Listed = []Span{{id, next}}
 		}
-		if len(ports) > 0 {
-			l.newRequirement(t, r, ports)
+		if len(r.ports) > 0 {
+			fresh = append(fresh, r)
 		}
 	}
+	for _, cell := range byCell(fresh) {
+		l.newRequirement(t, cell)
+	}
 }
+
+// byCell gathers the rows that are forms of one cell: an address, the ranges of
+// a region, a service tag and any address, on one line and with the same ports.
+// The narrowest form is first.
+func byCell(rows []snapshotRow) [][]snapshotRow {
+	type cell struct {
+		line                  int
+		feature, cloud, ports string
+	}
+	var out [][]snapshotRow
+	at := make(map[cell]int)
+	for _, r := range rows {
+		rank := slices.Index(forms, r.destination.Kind)
+		k := cell{r.line, r.feature, r.cloud, fmt.Sprint(r.ports)}
+		i, ok := at[k]
+		if rank < 0 || r.line <= 0 || !ok {
+			if rank >= 0 {
+				at[k] = len(out)
+			}
+			out = append(out, []snapshotRow{r})
+			continue
+		}
+		out[i] = append(out[i], r)
+	}
+	for _, cells := range out {
+		slices.SortStableFunc(cells, func(a, b snapshotRow) int {
+			return slices.Index(forms, a.destination.Kind) - slices.Index(forms, b.destination.Kind)
+		})
+	}
+	return out
+}
+
+// forms is the kinds in which one network rule may be written, narrowest first.
+var forms = []Kind{KindAPIServer, KindRegionCIDRs, KindServiceTag, KindAny}
 
 // same reports whether two ports are one, whenever they were listed.
 func (p Port) same(o Port) bool { return p.Protocol == o.Protocol && p.Port == o.Port }
@@ -181,13 +248,15 @@ func (q Requirement) nameTellsCloud() bool {
 	return q.Feature == WorkloadIdentity || q.Feature == KeyVaultCSI
 }
 
-// newRequirement adds a requirement that only an imported edition knows.
-func (l *loader) newRequirement(t snapshot, r snapshotRow, ports []Port) {
+// newRequirement adds a requirement that only an imported edition knows, in the
+// forms in which a row of it is written.
+func (l *loader) newRequirement(t snapshot, cell []snapshotRow) {
+	r := cell[0]
 	f := l.c.feature(r.feature)
 	if f.Name == "" {
 		l.c.features = append(l.c.features, Feature{
 			Name: r.feature, Title: r.feature, Required: r.required, When: Condition{AddOn: r.feature},
-			Note: "known only from " + t.edition.Source.File,
+			Note: "known only from " + t.edition.Source.File + "; its rows are for clusters with " + r.feature + " among their addOns",
 		})
 	}
 	slug := strings.Map(func(c rune) rune {
@@ -198,14 +267,18 @@ func (l *loader) newRequirement(t snapshot, r snapshotRow, ports []Port) {
 	}, strings.ToLower(r.destination.String()))
 	id := strings.Trim(r.feature+"-"+strings.ReplaceAll(slug, "--", "-"), "-")
 	for n := 2; ; n++ {
-		if _, taken := l.c.Requirement(id); !taken {
+		if _, taken := l.ids[id]; !taken {
 			break
 		}
 		id = strings.TrimRight(strings.TrimSuffix(id, fmt.Sprint("-", n-1)), "-") + fmt.Sprint("-", n)
 	}
 	q := Requirement{
-		ID: id, Feature: r.feature, Cloud: r.cloud, Required: r.required, Destination: r.destination, Ports: ports,
-		Purpose: r.purpose, Lines: withLine(nil, t.edition.ID, r.line), Source: r.at,
+		ID: id, Feature: r.feature, Cloud: r.cloud, Required: r.required, Destination: r.destination, Ports: r.ports,
+		Purpose: r.purpose, Lines: withLine(nil, t.edition.ID, r.line), Source: r.at, imported: true,
+	}
+	for _, other := range cell[1:] {
+		q.Also = append(q.Also, other.destination)
+		q.AlsoListed = slices.Clone(r.ports[0].Listed)
 	}
 	if r.stated != q.Destination.String() {
 		q.Stated = r.stated
@@ -226,11 +299,15 @@ func (l *loader) newRequirement(t snapshot, r snapshotRow, ports []Port) {
 		}
 	case KindCustomDNS:
 		q.CoveredBy = ByResolver
-	case KindAny, KindServiceTag, KindRegionCIDRs:
-		q.CoveredBy = ByNames
 	case KindAPIServer:
+		// With wider forms beside it, it is a way to the control plane that the
+		// page lets be narrowed, as the tunnel's ports are.
 		q.Role = RoleAPIServer
+		if len(q.Also) > 0 {
+			q.Role = RoleTunnel
+		}
 	}
+	l.ids[q.ID] = len(l.c.requirements)
 	l.c.requirements = append(l.c.requirements, q)
 }
 

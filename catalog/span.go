@@ -46,14 +46,14 @@ func Day(id string) time.Time {
 }
 
 // parseID checks the id of an edition: a date, and where a day has several a
-// suffix such as ".1".
+// suffix from ".1" to ".9", so that ids are ordered as text.
 func parseID(s string) error {
 	day, suffix, _ := strings.Cut(s, ".")
 	if _, err := time.Parse(time.DateOnly, day); err != nil {
 		return fmt.Errorf("edition %q is not a date such as 2020-05-26", s)
 	}
-	if strings.Trim(suffix, "0123456789") != "" || strings.HasSuffix(s, ".") {
-		return fmt.Errorf("edition %q has a suffix that is not a number", s)
+	if strings.Contains(s, ".") && (len(suffix) != 1 || suffix[0] < '1' || suffix[0] > '9') {
+		return fmt.Errorf("edition %q has a suffix that is not .1 to .9", s)
 	}
 	return nil
 }

@@ -12,8 +12,9 @@ import (
 
 // Load reads the description in the file at path; "-" is standard input. The
 // error is an Errors with everything that is wrong in it, or a *FileError when
-// it could not be read.
-func Load(path string) (*Cluster, error) {
+// it could not be read. more names add-ons beside those of AddOns, which a
+// catalog of the user's knows.
+func Load(path string, more ...AddOn) (*Cluster, error) {
 	name, in := path, io.Reader(os.Stdin)
 	if path == "-" {
 		name = "stdin"
@@ -32,7 +33,7 @@ func Load(path string) (*Cluster, error) {
 	if len(data) > MaxSize {
 		return nil, &FileError{Path: name, Msg: "is longer than 1 MiB; leave out what does not belong here"}
 	}
-	return Parse(name, data)
+	return Parse(name, data, more...)
 }
 
 func unreadable(path string, err error) error {
@@ -52,14 +53,14 @@ func unreadable(path string, err error) error {
 }
 
 // Parse reads the description in data. name is what messages call it. The error
-// is an Errors with everything that is wrong.
-func Parse(name string, data []byte) (*Cluster, error) {
+// is an Errors with everything that is wrong. more is as in Load.
+func Parse(name string, data []byte, more ...AddOn) (*Cluster, error) {
 	f := &findings{file: name}
 	raw, ok := decode(data, f)
 	if !ok {
 		return nil, f.err()
 	}
-	v := validator{findings: f, raw: &raw, c: &Cluster{File: name}}
+	v := validator{findings: f, raw: &raw, c: &Cluster{File: name}, more: more}
 	v.basics()
 	v.network()
 	v.gateway()

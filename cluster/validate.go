@@ -19,8 +19,9 @@ import (
 // refused is left zero and is not complained about twice.
 type validator struct {
 	*findings
-	raw *rawCluster
-	c   *Cluster
+	raw  *rawCluster
+	c    *Cluster
+	more []AddOn // add-ons that somebody else knows
 }
 
 // nowhere holds addresses that neither a subnet nor a server can have, or that
@@ -193,6 +194,9 @@ func (v *validator) imageDate() time.Time {
 func (v *validator) addOns() {
 	for _, t := range v.raw.AddOns.items {
 		a, ok := ParseAddOn(t.s)
+		if !ok && slices.Contains(v.more, AddOn(t.s)) {
+			a, ok = AddOn(t.s), true
+		}
 		if !ok {
 			v.add(t.place, "addOns", addOnHint(t.s), "%q is not known", t.s)
 			continue

@@ -53,9 +53,14 @@ var (
 
 // needRanges says that a service tag or a region stands for addresses that only
 // the file of service tags tells.
-func needRanges(d catalog.Destination, location string) *program.Pending {
+func (b *builder) needRanges(d catalog.Destination) *program.Pending {
+	location := b.cluster.Location
+	missing := "the address ranges of " + d.In(location)
+	if b.tags != nil {
+		missing += ", which the file of service tags does not have"
+	}
 	return &program.Pending{
-		Missing: "the address ranges of " + d.In(location),
+		Missing: missing,
 		Key:     "--service-tags FILE",
 		Command: "az network list-service-tags --location " + location + " -o json > service-tags.json",
 	}
@@ -85,10 +90,10 @@ func (b *builder) rows() {
 		}
 		b.p.NotStated = append(b.p.NotStated, b.rowOf(r, true))
 	}
+	for _, r := range rows.APIServer {
+		b.privateAPIServer(r)
+	}
 	for _, r := range rows.NotNeeded {
-		if b.privateAPIServer(r) {
-			continue
-		}
 		b.p.NotNeeded = append(b.p.NotNeeded, b.rowOf(r, false))
 	}
 	for _, n := range b.edition.NetworkRules {
@@ -102,20 +107,16 @@ func (b *builder) rows() {
 // does not ask for: the traffic stays on private networks, but the name is
 // resolved by the gateway, and the traffic may pass it. Only the exact name is
 // let through.
-func (b *builder) privateAPIServer(r catalog.Row) bool {
-	if r.Role != catalog.RoleAPIServer || r.Port.Protocol.App == flow.Raw || !b.facts.Private && !b.facts.Isolated {
-		return false
-	}
+func (b *builder) privateAPIServer(r catalog.Row) {
 	row := b.rowOf(r, false)
 	row.Note = "The list does not ask for this in a private or isolated cluster. The nodes still need the API server's name, which this gateway resolves."
 	if b.cluster.APIServer.Name.IsZero() {
 		b.add(row, program.Rule{}, &needAPIName)
-		return true
+		return
 	}
 	rule := program.Rule{Protocol: r.Port.Protocol, Ports: portset.Of(r.Port.Port), Pattern: dnsname.Exact(b.cluster.APIServer.Name)}
 	row.Probe = b.cluster.APIServer.Name
 	b.add(row, rule, nil)
-	return true
 }
 
 func (b *builder) rowOf(r catalog.Row, notStated bool) program.Row {
@@ -195,7 +196,11 @@ func (b *builder) ruleFor(r catalog.Row, row *program.Row) (program.Rule, *progr
 				return rule, nil
 			}
 		}
-		return rule, &needAPIServer
+		missing := needAPIServer
+		if b.tags != nil && len(r.AlsoIn(b.edition)) > 0 {
+			missing.Missing += "; the file of service tags has no ranges for " + b.cluster.Location
+		}
+		return rule, &missing
 
 	case r.Role == catalog.RoleController && !b.cluster.DevSpacesName.IsZero():
 		rule.Pattern, row.Probe = dnsname.Exact(b.cluster.DevSpacesName), b.cluster.DevSpacesName
@@ -204,10 +209,15 @@ func (b *builder) ruleFor(r catalog.Row, row *program.Row) (program.Rule, *progr
 	switch d := r.Destination; d.Kind {
 	case catalog.KindServiceTag, catalog.KindRegionCIDRs:
 		if rule.Prefixes = b.ranges(d); rule.Prefixes.IsEmpty() {
-			return rule, needRanges(d, b.cluster.Location)
+			return rule, b.needRanges(d)
 		}
 		return rule, nil
-	case catalog.KindAny:
+	case catalog.KindAPIServer:
+		if rule.Prefixes = netset.OfAddrs(api.Addresses...); rule.Prefixes.IsEmpty() {
+			return rule, &needAPIAddress
+		}
+		return rule, nil
+	case catalog.KindAny, catalog.KindCustomDNS:
 		return rule, &needDestination
 	}
 	values := catalog.Values(b.cluster.Location, "")

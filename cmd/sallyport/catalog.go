@@ -56,7 +56,10 @@ func openCatalog(c *cobra.Command) (*catalog.Catalog, error) {
 // chooseEdition puts --edition or --as-of in the place of what the description
 // says.
 func chooseEdition(c *cobra.Command, described *cluster.Cluster) error {
-	edition, _ := c.Flags().GetString("edition")
+	edition, err := editionFlag(c)
+	if err != nil {
+		return err
+	}
 	day, err := asOf(c)
 	if err != nil {
 		return err
@@ -70,7 +73,7 @@ func chooseEdition(c *cobra.Command, described *cluster.Cluster) error {
 // asOf returns the day of --as-of, the zero time when it is not given.
 func asOf(c *cobra.Command) (time.Time, error) {
 	text, _ := c.Flags().GetString("as-of")
-	if text == "" {
+	if text == "" && !c.Flags().Changed("as-of") {
 		return time.Time{}, nil
 	}
 	day, err := time.Parse(time.DateOnly, text)
@@ -90,8 +93,20 @@ func editionOf(c *cobra.Command, cat *catalog.Catalog) (catalog.Edition, error) 
 	if !day.IsZero() {
 		return cat.AsOf(day)
 	}
-	name, _ := c.Flags().GetString("edition")
+	name, err := editionFlag(c)
+	if err != nil {
+		return catalog.Edition{}, err
+	}
 	return cat.Edition(name)
+}
+
+// editionFlag returns --edition, "" when it is not given.
+func editionFlag(c *cobra.Command) (string, error) {
+	name, _ := c.Flags().GetString("edition")
+	if name == "" && c.Flags().Changed("edition") {
+		return "", errors.New("--edition is empty: write a date, seed or newest")
+	}
+	return name, nil
 }
 
 // openServiceTags reads the file of --service-tags, nil when there is none.

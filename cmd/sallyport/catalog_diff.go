@@ -4,8 +4,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,7 @@ import (
 const diffSchema = "sallyport.diff/1"
 
 func catalogDiffCommand() *cobra.Command {
-	var file, format string
+	var file, format, published string
 	c := &cobra.Command{
 		Use:   "diff FROM [TO]",
 		Short: "Say what to open and what to close between two editions of the list",
@@ -26,7 +28,9 @@ func catalogDiffCommand() *cobra.Command {
 another: what to open, what to close, what to narrow, since when, and where that
 stands. FROM and TO are editions, dates (the list as it was published on that day),
 or files: documents as they are published, answers of Azure's API, or what
-catalog import wrote. TO is the newest edition when it is not given.
+catalog import wrote. TO is the newest edition when it is not given. A document
+stands on the day that --published says, or as catalog import places it; a file
+that is called like an edition is written ./FILE.
 
 With -c only what concerns that cluster is compared, whatever edition it names.
 Conditions count from the edition that states them: ports that everybody was
@@ -47,25 +51,38 @@ Exit codes: 0 the same, 1 different, 2 bad input.`,
 			if len(args) == 2 {
 				to = args[1]
 			}
-			left, a, err := side(c, cat, args[0])
+			if err := checkPublished(published); err != nil {
+				return err
+			}
+			left, err := side(c, cat, args[0], published)
 			if err != nil {
 				return err
 			}
-			right, b, err := side(c, cat, to)
+			right, err := side(c, cat, to, published)
 			if err != nil {
 				return err
+			}
+			if published != "" && left.document == right.document {
+				return errors.New("--published is about one document, and here is not one: give each its day with `sallyport catalog import --published DAY -w DIR`")
 			}
 			var scope catalog.Scope
 			var described *cluster.Cluster
 			if file != "" {
-				if described, err = describe(c, file); err != nil {
+				if described, err = describe(c, file, cat); err != nil {
 					return err
 				}
 				f := compile.Facts(described)
-				scope = catalog.Scope{Facts: &f, Location: described.Location, NotStated: described.IncludeNotStated}
+				scope = catalog.Scope{Facts: &f, Location: described.Location, NotStated: described.IncludeNotStated, APIServer: described.APIServer.Name.String()}
 			}
-			d := catalog.Compare(left, a, right, b, scope)
-			if err := writeDiff(c, d, scope, format); err != nil {
+			d := catalog.Compare(left.in, left.edition, right.in, right.edition, scope)
+			doc := newDiffJSON(d, scope)
+			doc.From, doc.To = newCatalogEdition(left.in, d.From), newCatalogEdition(right.in, d.To)
+			for _, s := range []listSide{left, right} {
+				for _, n := range s.notes {
+					fmt.Fprintln(c.ErrOrStderr(), n)
+				}
+			}
+			if err := writeDiff(c, d, doc, format); err != nil {
 				return err
 			}
 			if !d.Same() {
@@ -76,6 +93,7 @@ Exit codes: 0 the same, 1 different, 2 bad input.`,
 	}
 	c.Flags().StringVarP(&file, "cluster", "c", "", "only what concerns this cluster, - for standard input")
 	c.Flags().String("catalog", "", "directory of data files to lay over the built-in catalog")
+	c.Flags().StringVar(&published, "published", "", "day on which the document was published")
 	formatFlag(c, &format, "table, json, yaml, csv or md")
 	return c
 }
@@ -94,8 +112,10 @@ type diffJSON struct {
 
 // effectJSON says that wide pairs made way for narrower ones, or the other way.
 type effectJSON struct {
-	Close []string `json:"close"`
-	Open  []string `json:"open"`
+	Feature string   `json:"feature"`
+	Cloud   string   `json:"cloud,omitempty"`
+	Close   []string `json:"close"` // pairs, as in close
+	Open    []string `json:"open"`  // pairs, as in open
 }
 
 type changeJSON struct {
@@ -110,6 +130,7 @@ type changeJSON struct {
 	Still       string        `json:"stillOpenThrough,omitempty"`
 	ReplacedBy  string        `json:"replacedBy,omitempty"`
 	Purpose     string        `json:"purpose"`
+	CoveredBy   string        `json:"coveredBy,omitempty"` // what answers it, so that it makes no rule
 	Note        string        `json:"note,omitempty"`
 	Requirement string        `json:"requirement"`
 	Citation    *citationJSON `json:"citation"`
@@ -117,7 +138,10 @@ type changeJSON struct {
 
 func newChangeJSON(d catalog.Diff, a catalog.Asked, opened bool) changeJSON {
 	row := a.Rows[0]
-	since, only := d.Since(a, opened)
+	var only catalog.Condition
+	if !opened {
+		only = d.Only(a)
+	}
 	// What is opened is cited where it stands now, what is closed where it stood.
 	e := d.To
 	if !opened {
@@ -127,14 +151,14 @@ func newChangeJSON(d catalog.Diff, a catalog.Asked, opened bool) changeJSON {
 	var features []string
 	for _, r := range a.Rows {
 		required = required || r.Required
-		if !strings.Contains(strings.Join(features, " "), r.Feature) {
+		if !slices.Contains(features, r.Feature) {
 			features = append(features, r.Feature)
 		}
 	}
 	out := changeJSON{
 		Pair: a.Pair.String(), Destination: a.Pair.Destination, Port: row.Port.String(), Feature: strings.Join(features, ", "),
-		Cloud: a.Pair.Cloud, Required: required, Since: since, Only: only.String(), Purpose: row.Purpose,
-		Note: row.NoteIn(e), Requirement: row.Requirement.ID, ReplacedBy: row.ReplacedBy,
+		Cloud: a.Pair.Cloud, Required: required, Since: d.Since(a), Only: only.String(), Purpose: row.Purpose,
+		Note: row.NoteIn(e), CoveredBy: string(row.CoveredBy), Requirement: row.Requirement.ID, ReplacedBy: row.ReplacedBy,
 		Citation: &citationJSON{Document: e.Document, Edition: e.ID, Line: row.Lines[e.ID]},
 	}
 	if opened {
@@ -148,8 +172,7 @@ func newChangeJSON(d catalog.Diff, a catalog.Asked, opened bool) changeJSON {
 
 func newDiffJSON(d catalog.Diff, s catalog.Scope) diffJSON {
 	out := diffJSON{
-		Schema: diffSchema, From: newCatalogEdition(catalog.Default(), d.From), To: newCatalogEdition(catalog.Default(), d.To),
-		Same: d.Same(), Open: []changeJSON{}, Close: []changeJSON{}, Narrow: []effectJSON{}, Widen: []effectJSON{}, Cluster: s.Facts != nil,
+		Schema: diffSchema, Same: d.Same(), Open: []changeJSON{}, Close: []changeJSON{}, Narrow: []effectJSON{}, Widen: []effectJSON{}, Cluster: s.Facts != nil,
 	}
 	for _, a := range d.Opened() {
 		out.Open = append(out.Open, newChangeJSON(d, a, true))
@@ -159,6 +182,9 @@ func newDiffJSON(d catalog.Diff, s catalog.Scope) diffJSON {
 	}
 	for _, c := range d.Changes {
 		var e effectJSON
+		if wide := slices.Concat(c.Closed, c.Opened); c.Effect == catalog.Narrow || c.Effect == catalog.Widen {
+			e.Feature, e.Cloud = wide[0].Rows[0].Feature, wide[0].Pair.Cloud
+		}
 		for _, a := range c.Closed {
 			e.Close = append(e.Close, a.Pair.String())
 		}
@@ -175,8 +201,8 @@ func newDiffJSON(d catalog.Diff, s catalog.Scope) diffJSON {
 	return out
 }
 
-func writeDiff(c *cobra.Command, d catalog.Diff, s catalog.Scope, format string) error {
-	t := diffTable(d, s)
+func writeDiff(c *cobra.Command, d catalog.Diff, doc diffJSON, format string) error {
+	t := diffTable(d, doc.Cluster)
 	switch format {
 	case "table":
 		if d.Same() {
@@ -198,12 +224,12 @@ func writeDiff(c *cobra.Command, d catalog.Diff, s catalog.Scope, format string)
 		fmt.Fprintf(c.OutOrStdout(), "\nFrom: %s  \nTo: %s\n", d.From.Document, d.To.Document)
 		return nil
 	}
-	return t.write(c, format, newDiffJSON(d, s))
+	return t.write(c, format, doc)
 }
 
-func diffTable(d catalog.Diff, s catalog.Scope) table {
+func diffTable(d catalog.Diff, forOne bool) table {
 	t := table{head: []string{"DO", "DESTINATION", "PORT", "SINCE", "NEED", "SOURCE", "WHY"}}
-	if s.Facts == nil {
+	if !forOne {
 		t.head = []string{"DO", "DESTINATION", "PORT", "FEATURE", "CLOUD", "SINCE", "NEED", "SOURCE", "WHY"}
 	}
 	row := func(do string, a catalog.Asked, opened bool) {
@@ -218,13 +244,16 @@ func diffTable(d catalog.Diff, s catalog.Scope) table {
 			why = "no longer listed"
 			switch {
 			case x.Only != "":
-				why = "now only for " + x.Only
+				why = "now only for clusters with " + x.Only
 			case x.ReplacedBy != "":
 				why = "replaced by " + x.ReplacedBy
 			}
 		}
-		if opened && a.Rows[0].CoveredBy == catalog.ByNames {
+		if opened && x.CoveredBy != "" {
 			why += "; the names of its section do as well"
+			if x.CoveredBy != string(catalog.ByNames) {
+				why = x.Purpose + "; needs no rule of its own"
+			}
 		}
 		if x.Still != "" {
 			why += "; open through " + x.Still
@@ -234,7 +263,7 @@ func diffTable(d catalog.Diff, s catalog.Scope) table {
 			source += fmt.Sprintf(":%d", x.Citation.Line)
 		}
 		cells := []string{do, x.Destination, x.Port, x.Feature, orDash(x.Cloud), x.Since, need, source, why}
-		if s.Facts != nil {
+		if forOne {
 			cells = append(cells[:3:3], cells[5:]...)
 		}
 		t.add(cells...)

@@ -4,11 +4,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,10 +41,8 @@ Exit codes: 0 everything was read, 1 some cells are unusable, 2 bad input.`,
   az rest --method get --url "$URL" | sallyport catalog import - -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if published != "" {
-				if _, err := time.Parse(time.DateOnly, published); err != nil {
-					return fmt.Errorf("--published %q is not a date such as 2026-07-03", published)
-				}
+			if err := checkPublished(published); err != nil {
+				return err
 			}
 			cat, err := openCatalog(c)
 			if err != nil {
@@ -52,7 +52,7 @@ Exit codes: 0 everything was read, 1 some cells are unusable, 2 bad input.`,
 			if err != nil {
 				return err
 			}
-			s, notes := snapshotOf(doc, args[0], published)
+			s, notes := snapshotOf(cat, doc, args[0], published)
 			if dir != "" {
 				if s.ID == "" {
 					return errors.New("the document gives no date: say with --published when it was published")
@@ -73,7 +73,7 @@ Exit codes: 0 everything was read, 1 some cells are unusable, 2 bad input.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&published, "published", "", "day of publication; default: the date the document gives itself")
+	c.Flags().StringVar(&published, "published", "", "day of publication; default: where the document's own date and rows place it")
 	c.Flags().StringVarP(&dir, "write", "w", "", "write the edition into this directory, as a file of its own")
 	c.Flags().String("catalog", "", "directory of data files to lay over the built-in catalog")
 	c.Flags().StringVarP(&format, "output", "o", "yaml", "output: yaml, json, table, csv or md")
@@ -111,22 +111,57 @@ func known(cat *catalog.Catalog) []importer.Known {
 	return out
 }
 
+// checkPublished checks --published.
+func checkPublished(day string) error {
+	if _, err := time.Parse(time.DateOnly, day); err != nil && day != "" {
+		return fmt.Errorf("--published %q is not a date such as 2026-07-03", day)
+	}
+	return nil
+}
+
+// placed says on which day a document stands that was not told to have been
+// published on one. A page gives itself a date, which is older than the day on
+// which it was published; one that stood at it might never be used.
+func placed(cat *catalog.Catalog, s catalog.Snapshot) (id, note string) {
+	today := time.Now().UTC().Format(time.DateOnly)
+	newest, _ := cat.Edition(catalog.Newest)
+	same := ""
+	for _, e := range slices.Backward(cat.Editions()) {
+		if e.MSDate != s.MSDate {
+			continue
+		}
+		same = cmp.Or(same, e.ID)
+		if sameRows(cat, e, s) {
+			return e.ID, fmt.Sprintf("it states what edition %s does, and is taken for that (--published says otherwise)", e.ID)
+		}
+	}
+	switch {
+	case s.MSDate > newest.ID:
+		return s.MSDate, fmt.Sprintf("it does not say when it was published; its own date, %s, is taken (--published says better)", s.MSDate)
+	case s.MSDate >= newest.MSDate:
+		return max(today, newest.ID), fmt.Sprintf("it does not say when it was published, but is not older than edition %s: it stands on today (--published says better)", newest.ID)
+	case same != "":
+		return same, fmt.Sprintf("it gives itself the date of edition %s and stands in its place: it is not used unless that day is asked for (--published says better)", same)
+	}
+	return s.MSDate, fmt.Sprintf("it gives itself the date %s, before edition %s: it is not used unless that day is asked for (--published says better)", s.MSDate, newest.ID)
+}
+
+// sameRows reports whether s asks for what edition e does.
+func sameRows(cat *catalog.Catalog, e catalog.Edition, s catalog.Snapshot) bool {
+	s.ID = e.ID
+	over, read, err := cat.WithSnapshot(s, "document", time.Time{})
+	return err == nil && catalog.Compare(cat, e, over, read, catalog.Scope{}).Same()
+}
+
 // snapshotOf returns an imported document in the data format, and what to say
 // about it as a whole.
-func snapshotOf(doc *importer.Edition, name, published string) (s catalog.Snapshot, notes []string) {
+func snapshotOf(cat *catalog.Catalog, doc *importer.Edition, name, published string) (s catalog.Snapshot, notes []string) {
 	s = catalog.Snapshot{ID: published, Title: doc.Title, Document: filepath.Base(name), Locale: doc.Locale}
 	if name == "-" {
 		s.Document = "standard input"
 	}
 	if !doc.MSDate.IsZero() {
 		s.MSDate = day(doc.MSDate)
-		if s.ID == "" {
-			s.ID = s.MSDate
-			notes = append(notes, "the document does not say when it was published; its own date, "+s.ID+", is taken (--published says better)")
-		}
-	}
-	if s.ID == "" {
-		notes = append(notes, "the document gives no date; --published says when it was published")
 	}
 	type key struct {
 		line                      int
@@ -154,7 +189,33 @@ func snapshotOf(doc *importer.Edition, name, published string) (s catalog.Snapsh
 			s.Unusable++
 		}
 	}
+	switch {
+	case s.ID != "":
+	case s.MSDate == "":
+		notes = append(notes, "it gives no date; --published says when it was published")
+	default:
+		var note string
+		s.ID, note = placed(cat, s)
+		notes = append(notes, note)
+	}
+	notes = append(notes, newFeatures(cat, s)...)
 	return s, notes
+}
+
+// newFeatures says what a cluster has to write for the rows of sections that the
+// catalog does not know.
+func newFeatures(cat *catalog.Catalog, s catalog.Snapshot) (notes []string) {
+	known := make(map[string]bool)
+	for _, f := range cat.Features() {
+		known[f.Name] = true
+	}
+	for _, r := range s.Rows {
+		if !known[r.Feature] {
+			known[r.Feature] = true
+			notes = append(notes, fmt.Sprintf("section %s is new: its rows are for clusters that write %s among their addOns", r.Feature, r.Feature))
+		}
+	}
+	return notes
 }
 
 func writeFileIn(dir, name string, s catalog.Snapshot) error {
@@ -270,45 +331,58 @@ func importReport(w io.Writer, name string, doc *importer.Edition, s catalog.Sna
 		name, len(doc.Rows), doc.Tables, len(doc.Rows)-repaired-fromCatalog, repaired, fromCatalog, s.Unusable, len(doc.Bullets))
 }
 
+// listSide is one side of a diff, in the catalog that holds it.
+type listSide struct {
+	in       *catalog.Catalog
+	edition  catalog.Edition
+	document bool     // read from a document, which says nothing certain of its day
+	notes    []string // what to say of the document as a whole
+}
+
 // side returns one side of a diff: an edition, a day, or a file.
-func side(c *cobra.Command, cat *catalog.Catalog, arg string) (*catalog.Catalog, catalog.Edition, error) {
-	_, statErr := os.Stat(arg)
-	if statErr != nil && arg != "-" {
-		e, err := cat.Edition(arg)
-		if err == nil {
-			return cat, e, nil
-		}
-		if day, perr := time.Parse(time.DateOnly, arg); perr == nil {
-			e, err = cat.AsOf(day)
-		} else if strings.ContainsAny(arg, "/.") {
+func side(c *cobra.Command, cat *catalog.Catalog, arg, published string) (listSide, error) {
+	e, err := cat.Edition(arg)
+	if err == nil {
+		return listSide{in: cat, edition: e}, nil
+	}
+	if day, perr := time.Parse(time.DateOnly, arg); perr == nil {
+		e, err = cat.AsOf(day)
+		return listSide{in: cat, edition: e}, err
+	}
+	if _, statErr := os.Stat(arg); statErr != nil && arg != "-" {
+		if strings.ContainsAny(arg, "/.") {
 			err = statErr
 		}
-		return cat, e, err
+		return listSide{}, err
 	}
 	if ext := filepath.Ext(arg); ext == ".yaml" || ext == ".yml" {
 		data, err := os.ReadFile(arg)
 		if err != nil {
-			return nil, catalog.Edition{}, err
+			return listSide{}, err
 		}
 		over, err := cat.Overlay(arg, data)
 		if err != nil {
-			return nil, catalog.Edition{}, err
+			return listSide{}, err
 		}
 		for _, e := range over.Editions() {
 			if e.Source.File == arg {
-				return over, e, nil
+				return listSide{in: over, edition: e}, nil
 			}
 		}
-		return nil, catalog.Edition{}, fmt.Errorf("%s: holds no edition; catalog import and catalog export write one", arg)
+		return listSide{}, fmt.Errorf("%s: holds no edition; catalog import and catalog export write one", arg)
 	}
 	doc, err := importFile(c, cat, arg)
 	if err != nil {
-		return nil, catalog.Edition{}, err
+		return listSide{}, err
 	}
-	s, _ := snapshotOf(doc, arg, "")
+	s, notes := snapshotOf(cat, doc, arg, published)
+	for i := range notes {
+		notes[i] = arg + ": " + notes[i]
+	}
 	if s.Unusable > 0 {
-		return nil, catalog.Edition{}, fmt.Errorf("%s: %d cells are unusable, so nothing can be said of what is missing; `sallyport catalog import %s` lists them",
+		return listSide{}, fmt.Errorf("%s: %d cells are unusable, so nothing can be said of what is missing; `sallyport catalog import %s` lists them",
 			arg, s.Unusable, arg)
 	}
-	return cat.WithSnapshot(s, arg, time.Now().UTC())
+	over, e, err := cat.WithSnapshot(s, arg, time.Now().UTC())
+	return listSide{in: over, edition: e, document: true, notes: notes}, err
 }

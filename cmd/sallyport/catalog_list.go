@@ -49,7 +49,7 @@ itself must leave open, which no firewall around the cluster sees.`,
 			}
 			var described *cluster.Cluster
 			if file != "" {
-				if described, err = describe(c, file); err != nil {
+				if described, err = describe(c, file, cat); err != nil {
 					return err
 				}
 			}
@@ -79,7 +79,13 @@ itself must leave open, which no firewall around the cluster sees.`,
 	c.Flags().BoolVar(&editions, "editions", false, "list the editions")
 	c.Flags().BoolVar(&timeline, "timeline", false, "draw when each destination was listed")
 	c.Flags().BoolVar(&nodeLocal, "node-local", false, "list what a firewall on a node itself must leave open")
-	c.MarkFlagsMutuallyExclusive("editions", "timeline", "node-local")
+	// What one form of the list does not look at is refused, not passed over.
+	for _, apart := range [][]string{
+		{"editions", "timeline", "node-local", "edition"}, {"editions", "timeline", "node-local", "as-of"},
+		{"editions", "node-local", "cluster"}, {"editions", "node-local", "feature"}, {"editions", "node-local", "cloud"},
+	} {
+		c.MarkFlagsMutuallyExclusive(apart...)
+	}
 	formatFlag(c, &format, "table, json, yaml, csv or md")
 	return c
 }
@@ -211,6 +217,10 @@ func statedIn(cat *catalog.Catalog, e catalog.Edition, described *cluster.Cluste
 	if described != nil {
 		rows := cat.Rows(e, compile.Facts(described))
 		for _, r := range rows.Stated {
+			add(r.Requirement, r.Port)
+		}
+		for _, r := range rows.APIServer {
+			r.Note = strings.TrimSpace("Only by the name of this cluster's own: the list does not ask for it, but the nodes need it. " + r.Note)
 			add(r.Requirement, r.Port)
 		}
 		if described.IncludeNotStated {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -37,29 +38,39 @@ prints it, or an edition.`,
 				return err
 			}
 			var found []catalog.Requirement
+			var editions []catalog.Edition
+			var errs []error
 			for _, id := range args {
 				if shown, err := cat.Edition(id); err == nil {
-					if err := showEdition(c, cat, shown, format); err != nil {
-						return err
-					}
+					editions = append(editions, shown)
 					continue
 				}
 				n := len(found)
 				for _, q := range cat.Requirements() {
-					if q.ID == id || strings.EqualFold(q.StatedDestination(), id) {
+					if q.ID == id || hasForm(q, id) {
 						found = append(found, q)
 					}
 				}
 				if len(found) == n {
-					return fmt.Errorf("nothing in the catalog is called %q%s", id, like(cat, id))
+					errs = append(errs, fmt.Errorf("nothing in the catalog is called %q%s", id, like(cat, id)))
 				}
 			}
-			return showRequirements(c, cat, e, found, format)
+			if err := errors.Join(errs...); err != nil {
+				return err
+			}
+			return show(c, cat, e, editions, found, format)
 		},
 	}
 	listFlags(c)
 	formatFlag(c, &format, "table, json or yaml")
 	return c
+}
+
+// hasForm reports whether the list prints a requirement's destination as text.
+func hasForm(q catalog.Requirement, text string) bool {
+	return strings.EqualFold(q.StatedDestination(), text) || slices.ContainsFunc(q.Also, func(d catalog.Destination) bool {
+		return strings.EqualFold(d.String(), text)
+	})
 }
 
 // like names what somebody may have meant.
@@ -78,17 +89,39 @@ func like(cat *catalog.Catalog, id string) string {
 
 type showJSON struct {
 	Schema       string            `json:"schema"`
+	Editions     []shownEdition    `json:"editions"`
 	Requirements []requirementJSON `json:"requirements"`
 }
 
-func showRequirements(c *cobra.Command, cat *catalog.Catalog, e catalog.Edition, found []catalog.Requirement, format string) error {
-	doc := showJSON{Schema: catalogSchema}
+// shownEdition is an edition with what it says besides its tables.
+type shownEdition struct {
+	Edition       catalogEdition  `json:"edition"`
+	Pairs         int             `json:"pairs"`
+	NetworkRules  []statementJSON `json:"networkRules"`
+	Narrowing     []statementJSON `json:"narrowing"` // how wide ports may be narrowed
+	Prerequisites []statementJSON `json:"prerequisites"`
+	Deprecations  []statementJSON `json:"deprecations"`
+	Advice        []statementJSON `json:"advice"`
+}
+
+// show writes editions and requirements, the latter as of edition e.
+func show(c *cobra.Command, cat *catalog.Catalog, e catalog.Edition, editions []catalog.Edition, found []catalog.Requirement, format string) error {
+	doc := showJSON{Schema: catalogSchema, Editions: []shownEdition{}, Requirements: []requirementJSON{}}
+	for _, shown := range editions {
+		doc.Editions = append(doc.Editions, newShownEdition(cat, shown))
+	}
 	for _, q := range found {
 		doc.Requirements = append(doc.Requirements, newRequirementJSON(e, q, q.Ports))
 	}
 	return writeDocument(c, format, doc, func(w io.Writer) {
-		for i, q := range found {
+		for i, shown := range doc.Editions {
 			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			shown.text(w)
+		}
+		for i, q := range found {
+			if i > 0 || len(editions) > 0 {
 				fmt.Fprintln(w)
 			}
 			showRequirement(w, cat, e, q)
@@ -152,7 +185,11 @@ func showRequirement(w io.Writer, cat *catalog.Catalog, e catalog.Edition, q cat
 	line("covered by", "%s", string(q.CoveredBy))
 	line("replaced by", "%s", q.ReplacedBy)
 	line("note", "%s", q.Note)
-	line("probe", "%s", q.Probe)
+	probe := q.Probe.String()
+	if strings.HasPrefix(probe, "sallyport-probe.") {
+		probe += ", a name of ours under the wildcard that need not exist"
+	}
+	line("probe", "%s", probe)
 	if len(q.ExitCodes) > 0 {
 		line("exit codes", "%s", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(q.ExitCodes)), ", "), "[]"))
 	}
@@ -174,48 +211,48 @@ func showRequirement(w io.Writer, cat *catalog.Catalog, e catalog.Edition, q cat
 	line("data", "%s", from)
 }
 
-func showEdition(c *cobra.Command, cat *catalog.Catalog, e catalog.Edition, format string) error {
-	doc := struct {
-		Schema        string          `json:"schema"`
-		Edition       catalogEdition  `json:"edition"`
-		Pairs         int             `json:"pairs"`
-		NetworkRules  []statementJSON `json:"networkRules"`
-		Prerequisites []statementJSON `json:"prerequisites"`
-		Deprecations  []statementJSON `json:"deprecations"`
-		Advice        []statementJSON `json:"advice"`
-	}{Schema: editionsSchema, Edition: newCatalogEdition(cat, e), Pairs: len(cat.StatedIn(e)),
-		NetworkRules: []statementJSON{}, Prerequisites: []statementJSON{}, Deprecations: []statementJSON{}, Advice: []statementJSON{}}
+func newShownEdition(cat *catalog.Catalog, e catalog.Edition) shownEdition {
+	out := shownEdition{
+		Edition: newCatalogEdition(cat, e), Pairs: len(cat.StatedIn(e)), NetworkRules: []statementJSON{}, Narrowing: []statementJSON{},
+		Prerequisites: []statementJSON{}, Deprecations: []statementJSON{}, Advice: []statementJSON{},
+	}
 	add := func(to *[]statementJSON, id string, s catalog.Statement) {
 		*to = append(*to, statementJSON{ID: id, Text: s.Text, Citation: &citationJSON{Document: e.Document, Edition: e.ID, Line: s.Line}})
 	}
 	for _, n := range e.NetworkRules {
-		add(&doc.NetworkRules, n.ID, n.Statement)
+		add(&out.NetworkRules, n.ID, n.Statement)
+	}
+	if e.Narrowing.Text != "" {
+		add(&out.Narrowing, "narrowing", e.Narrowing)
 	}
 	for _, p := range e.Prerequisites {
-		add(&doc.Prerequisites, p.ID, p.Statement)
+		add(&out.Prerequisites, p.ID, p.Statement)
 	}
 	for _, d := range e.Deprecations {
-		add(&doc.Deprecations, strings.Join(d.Destinations, " "), d.Statement)
+		add(&out.Deprecations, strings.Join(d.Destinations, " "), d.Statement)
 	}
 	for _, a := range e.Advice {
-		add(&doc.Advice, a.ID, a.Statement)
+		add(&out.Advice, a.ID, a.Statement)
 	}
-	return writeDocument(c, format, doc, func(w io.Writer) {
-		fmt.Fprintf(w, "%s  %s\n  %s\n  %d pairs\n", e.ID, e.Title, e.Document, doc.Pairs)
-		for _, part := range []struct {
-			title string
-			list  []statementJSON
-		}{{"ports beside the tables", doc.NetworkRules}, {"before you begin", doc.Prerequisites},
-			{"no longer needed", doc.Deprecations}, {"advice", doc.Advice}} {
-			if len(part.list) == 0 {
-				continue
-			}
-			fmt.Fprintf(w, "\n%s\n", strings.ToUpper(part.title))
-			for _, s := range part.list {
-				fmt.Fprintf(w, "  %s%s\n", s.Text, atLine(s.Citation.Line))
-			}
+	return out
+}
+
+// text writes the edition for people.
+func (e shownEdition) text(w io.Writer) {
+	fmt.Fprintf(w, "%s  %s\n  %s\n  %d pairs\n", e.Edition.ID, e.Edition.Title, e.Edition.Document, e.Pairs)
+	for _, part := range []struct {
+		title string
+		list  []statementJSON
+	}{{"ports beside the tables", e.NetworkRules}, {"how wide", e.Narrowing}, {"before you begin", e.Prerequisites},
+		{"no longer needed", e.Deprecations}, {"advice", e.Advice}} {
+		if len(part.list) == 0 {
+			continue
 		}
-	})
+		fmt.Fprintf(w, "\n%s\n", strings.ToUpper(part.title))
+		for _, s := range part.list {
+			fmt.Fprintf(w, "  %s%s\n", s.Text, atLine(s.Citation.Line))
+		}
+	}
 }
 
 // atLine writes " (line 7)", nothing when the line is not known.

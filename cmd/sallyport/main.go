@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/sallyport/sallyport/catalog"
 	"github.com/sallyport/sallyport/cluster"
 	"github.com/sallyport/sallyport/compile"
 	"github.com/sallyport/sallyport/lab"
@@ -104,6 +105,16 @@ Exit codes: 0 yes, 1 no (findings, denied, different), 2 bad usage or input,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	// Only verbs that keep running end by themselves when they are told to; a
+	// signal ends every other one at once, also while it waits for a file.
+	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+		for at := c; at != nil; at = at.Parent() {
+			if at.Name() == "gateway" || at.Name() == "lab" {
+				return
+			}
+		}
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+	}
 	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), catalogCommand(), renderCommand(), auditCommand(), gatewayCommand(), labCommand(), schemaCommand())
 	return root
 }
@@ -123,11 +134,11 @@ func formatFlag(c *cobra.Command, format *string, choices string) {
 
 // load reads a cluster description and compiles it.
 func load(c *cobra.Command, file string) (*cluster.Cluster, *program.Program, error) {
-	described, err := describe(c, file)
+	cat, err := openCatalog(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	cat, err := openCatalog(c)
+	described, err := describe(c, file, cat)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,16 +156,20 @@ func load(c *cobra.Command, file string) (*cluster.Cluster, *program.Program, er
 	return described, p, nil
 }
 
-// describe reads a cluster description.
-func describe(c *cobra.Command, file string) (*cluster.Cluster, error) {
+// describe reads a cluster description. It may name the add-ons that cat knows.
+func describe(c *cobra.Command, file string, cat *catalog.Catalog) (*cluster.Cluster, error) {
+	var addOns []cluster.AddOn
+	for _, a := range cat.AddOns() {
+		addOns = append(addOns, cluster.AddOn(a))
+	}
 	if file != "-" {
-		return cluster.Load(file)
+		return cluster.Load(file, addOns...)
 	}
 	data, err := readAll(c)
 	if err != nil {
 		return nil, err
 	}
-	return cluster.Parse("standard input", data)
+	return cluster.Parse("standard input", data, addOns...)
 }
 
 // readAll reads standard input, as far as a description may be long.
