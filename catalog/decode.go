@@ -125,8 +125,8 @@ func (l *loader) yamlFault(at Source, err error) {
 
 // What the YAML library says in the words of Go, and the same for people.
 var (
-	yamlField = regexp.MustCompile("^field (\\S+) not found in type catalog\\.raw(\\w+)$")
-	yamlType  = regexp.MustCompile("^cannot construct !!(\\w+)(?: `([^`]*)`)? into \\S+$")
+	yamlField = regexp.MustCompile(`^field (\S+) not found in type catalog\.raw(\w+)$`)
+	yamlType  = regexp.MustCompile(`^cannot construct !!(\w+)(?: .([^\x60]*).)? into \S+$`)
 )
 
 func plainYAML(msg string) string {
