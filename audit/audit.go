@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowset"
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/ruleset"
@@ -39,6 +40,27 @@ const (
 
 var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, NoProxy, Routing, Assumed}
 
+var meanings = map[Check]string{
+	Void:      "A network rule lets everything through before the rules by name are asked",
+	Missing:   "The cluster needs it and nothing lets it through",
+	TooWide:   "Lets through more than anything asks for",
+	NoSource:  "Not limited to the cluster's own addresses",
+	Obsolete:  "Left the published list",
+	NotNeeded: "On the list, but for a feature this cluster does not have",
+	Shadowed:  "An earlier rule decides for all of it",
+	Duplicate: "Stands there twice",
+	Dead:      "Can never match",
+	NoProxy:   "Names in network rules need the firewall's DNS proxy",
+	Routing:   "Replies of a public load balancer leave by the default route and are dropped",
+	Assumed:   "Only what the files do not show may let it through",
+}
+
+// Checks lists every check, in the order in which findings are shown.
+func Checks() []Check { return slices.Clone(order) }
+
+// Meaning says what a finding of the check means.
+func (c Check) Meaning() string { return meanings[c] }
+
 // Severity says how bad a finding is.
 type Severity string
 
@@ -63,21 +85,25 @@ type Finding struct {
 	Witness  string           // a flow that shows it, "" when none is meant
 	Because  string           // requirement or rule that proves it
 	Fix      string           // what to write or to remove, in words
+	Edits    []Edit           // the same in the files, nil when it is not that simple
 	Unknown  bool             // not decided: no pass and no fault
+	Need     string           // id of the program's rule that is missing, "" when none is
 }
 
 // Report is the answer about one firewall.
 type Report struct {
-	Edition  program.Edition
-	Files    []string
-	Dialect  string
-	Rules    int
-	Needed   int // rules of the program
-	Closed   int // of them, those that are not let through
-	Assumed  int // of them, those that only unknown parts may let through
-	Extra    int // terms that let through what the cluster does not need
-	Findings []Finding
-	Unknown  []ruleset.Unknown
+	Edition program.Edition
+	Files   []string
+	Dialect string
+	Rules   int
+	Needed  int // rules of the program
+	Closed  int // of them, those that are not let through
+	Assumed int // of them, those that only unknown parts may let through
+	// AssumedRules are their ids.
+	AssumedRules []flow.RuleID
+	Extra        int // terms that let through what the cluster does not need
+	Findings     []Finding
+	Unknown      []ruleset.Unknown
 }
 
 // Run compares a firewall with a program.
@@ -118,6 +144,7 @@ type auditor struct {
 	tunnel []program.NotAsked // ports of the old tunnel, those listed for others first
 	said   map[string]bool
 	ids    map[string]int
+	lines  map[string][]int // where the lines of a file begin
 	r      Report
 }
 

@@ -48,6 +48,7 @@ func (a *auditor) missing() {
 		if proper.Sure.Covers(n.set) {
 			if !a.effect.Sure.Covers(n.set) {
 				bySource++
+				a.r.AssumedRules = append(a.r.AssumedRules, n.rule.ID)
 			}
 			continue
 		}
@@ -55,13 +56,14 @@ func (a *auditor) missing() {
 		what := n.rule.Destination() + " " + ports(n.rule)
 		f := Finding{
 			Term: n.rule.Destination(), Because: because(o), Witness: witness(n.set.Minus(proper.Sure)),
-			Fix: fmt.Sprintf("allow %s from %s", what, strings.Join(n.rule.Groups, " and ")),
+			Fix: fmt.Sprintf("allow %s from %s", what, strings.Join(n.rule.Groups, " and ")), Edits: a.addTo(n),
 		}
 		if proper.Maybe.Covers(n.set) {
 			assumed = append(assumed, what)
+			a.r.AssumedRules = append(a.r.AssumedRules, n.rule.ID)
 			continue
 		}
-		f.Check, f.Severity = Missing, Medium
+		f.Check, f.Severity, f.Need = Missing, Medium, string(n.rule.ID)
 		if n.rule.Required {
 			f.Severity = High
 		}

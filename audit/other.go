@@ -32,6 +32,7 @@ func (a *auditor) shadowed() {
 				Check: Shadowed, Severity: Low, Pos: r.Pos, Rule: r.String(), Term: r.Name,
 				Text:    fmt.Sprintf("%s decides for everything that %s matches", before, r),
 				Because: fmt.Sprintf("%s at %s is tried first", before, before.Pos), Fix: "remove " + r.Name,
+				Edits: a.dropRule(r),
 			}, termKey(r, ""))
 			break
 		}
@@ -77,7 +78,7 @@ func (a *auditor) dead() {
 		if r.Dead != "" {
 			a.find(Finding{
 				Check: Dead, Severity: Medium, Pos: r.Pos, Rule: r.String(), Term: r.Name,
-				Text: fmt.Sprintf("%s can never match: %s", r, r.Dead), Fix: "correct or remove it",
+				Text: fmt.Sprintf("%s can never match: %s", r, r.Dead), Fix: "correct or remove it", Edits: a.dropRule(r),
 			}, termKey(r, ""))
 		}
 	}

@@ -5,6 +5,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/flow"
@@ -50,7 +51,7 @@ func (a *auditor) void() {
 			Check: Void, Severity: Critical, Pos: r.Pos, Rule: r.String(), Term: r.Name,
 			Witness: witness(set.Minus(a.needed)),
 			Because: "network rules are tried before application rules, whatever their priority",
-			Fix:     "remove the rule, or limit its destination to what needs it",
+			Fix:     "remove the rule, or limit its destination to what needs it", Edits: a.dropRule(r),
 		}
 		switch {
 		case swallowed > 0:
@@ -130,7 +131,7 @@ func (a *auditor) terms() {
 			if at, twice := seen[key]; twice {
 				a.find(Finding{
 					Check: Duplicate, Severity: Info, Pos: t.Pos, Rule: r.String(), Term: t.Text,
-					Text: fmt.Sprintf("%s stands there twice, first at %s", t.Text, at), Fix: "remove one of them",
+					Text: fmt.Sprintf("%s stands there twice, first at %s", t.Text, at), Fix: "remove one of them", Edits: a.dropTerm(r, t),
 				}, key)
 			} else {
 				seen[key] = t.Pos
@@ -187,7 +188,7 @@ func (a *auditor) obsolete(r ruleset.Rule, t ruleset.Term, set flowset.Set, form
 	}
 	out := Finding{
 		Check: Obsolete, Severity: Low, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(rest),
-		Because: f.Requirement, Fix: "remove " + t.Text,
+		Because: f.Requirement, Fix: "remove " + t.Text, Edits: a.dropTerm(r, t),
 	}
 	if f.For != "" {
 		out.Check, out.Severity = NotNeeded, Info
@@ -249,7 +250,8 @@ func (a *auditor) ports(r ruleset.Rule, t ruleset.Term, set flowset.Set) {
 		a.said[key] = true
 		f := Finding{
 			Check: Obsolete, Severity: Low, Pos: t.Pos, Rule: r.String(), Term: what, Because: n.Requirement, Fix: "remove " + what,
-			Text: fmt.Sprintf("%s, the tunnel of clusters without konnectivity, is not asked for", what),
+			Edits: a.dropPort(r, fmt.Sprint(n.Port)),
+			Text:  fmt.Sprintf("%s, the tunnel of clusters without konnectivity, is not asked for", what),
 		}
 		if n.For == "" {
 			f.Text = fmt.Sprintf("%s left the list on %s", what, n.Until.Format("2006-01-02"))
@@ -310,15 +312,30 @@ func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) 
 	if one {
 		return // one destination of the owner's own
 	}
-	var instead []string
+	var instead, names []string // needs inside it; of them the names that no other term lets through
+	apart := false              // some need cannot be written in its place
 	for _, n := range a.needs {
 		if n.anyone.Overlaps(set) {
 			instead = append(instead, n.rule.Destination()+" "+ports(n.rule))
+			switch name := n.rule.Pattern.String(); {
+			case a.elsewhere(n, t):
+			case n.rule.Pattern.IsZero() || r.Kind != ruleset.Application:
+				apart = true
+			case !slices.Contains(names, name):
+				names = append(names, name)
+			}
 		}
 	}
 	f := Finding{
 		Check: TooWide, Severity: Medium, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(rest),
 		Because: "nothing in the list or in the description asks for it", Fix: "remove " + t.Text,
+	}
+	switch {
+	case apart:
+	case len(names) == 0:
+		f.Edits = a.dropTerm(r, t)
+	default:
+		f.Edits = a.replaceTerm(t, names)
 	}
 	f.Text = fmt.Sprintf("%s lets through more than anything asks for: %s", t.Text, describe(set))
 	if len(instead) > 0 {
@@ -331,6 +348,25 @@ func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) 
 		}
 	}
 	a.find(f, termKey(r, t.Text))
+}
+
+// elsewhere reports whether some other term lets a need through.
+func (a *auditor) elsewhere(n need, but ruleset.Term) bool {
+	for _, r := range a.rules.Rules {
+		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT || r.Dead != "" {
+			continue
+		}
+		for _, t := range r.Terms {
+			set := t.Sure
+			if sourceUnknown(r) {
+				set = withoutSource(t.Maybe)
+			}
+			if t.Pos != but.Pos && set.Covers(n.set) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // oneName reports whether a set holds a single name.
@@ -371,6 +407,7 @@ func (a *auditor) source(r ruleset.Rule) {
 			Check: NoSource, Severity: Low, Pos: r.Pos, Rule: r.String(), Term: r.Name,
 			Text:    fmt.Sprintf("%s is not limited to the cluster's addresses", r),
 			Because: "the nodes are " + own.String(), Fix: "set the source to " + own.String(),
+			Edits: a.setSource(r, strings.Split(own.String(), ",")),
 		}, termKey(r, ""))
 		return
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 
 	"github.com/sallyport/sallyport/firewall/azure"
+	"github.com/sallyport/sallyport/firewall/cilium"
+	"github.com/sallyport/sallyport/firewall/networkpolicy"
 	"github.com/sallyport/sallyport/firewall/sheet"
 	"github.com/sallyport/sallyport/firewall/squid"
 	"github.com/sallyport/sallyport/flow"
@@ -35,6 +37,9 @@ type Dialect struct {
 	// Write translates the rules of p, and names those that a restriction keeps
 	// it from saying.
 	Write func(p *program.Program) (files []File, left []Left)
+	// Extras names what the files let through beside the rules, since the language
+	// cannot keep it out; nil: nothing.
+	Extras func(p *program.Program) []Extra
 	// Read reads back the file of a translation that decides.
 	Read func(files []File) (*ruleset.RuleSet, error)
 }
@@ -52,6 +57,14 @@ type Left struct {
 	Restriction string
 }
 
+// Extra is what a translation lets through beside the rules, and the restriction
+// that is the cause.
+type Extra struct {
+	Rule        flow.RuleID // "" when it belongs to none
+	Restriction string
+	Flows       flowset.Set
+}
+
 // azureDialect is one of the forms in which Azure Firewall is configured.
 func azureDialect(name, title, file string, write func(*program.Program, azure.Layout) ([]byte, []flow.RuleID)) Dialect {
 	return Dialect{
@@ -59,12 +72,19 @@ func azureDialect(name, title, file string, write func(*program.Program, azure.L
 		Restrictions: []Restriction{{
 			ID: azure.WildcardInNetworkRule, Text: "network rules take names without wildcards alone, and need the DNS proxy for them",
 			Source: "learn.microsoft.com/azure/firewall/fqdn-filtering-network-rules, 2026-11-22",
+		}, {
+			ID: azure.NoIPv6, Text: "Azure Firewall has no IPv6: of a rule its IPv4 part alone is written",
+			Source: "github.com/MicrosoftDocs/azure-docs pull 100532, architecture-center pull 4765, 2026-11-23",
+		}, {
+			ID: azure.HighApplicationPort, Text: "application rules take ports up to 64000",
+			Source: "armnetwork v9.0.0, FirewallPolicyRuleApplicationProtocol, 2026-11-23",
 		}},
 		Write: func(p *program.Program) ([]File, []Left) {
 			data, ids := write(p, azure.DefaultLayout)
 			var left []Left
 			for _, id := range ids {
-				left = append(left, Left{id, azure.WildcardInNetworkRule})
+				r, _ := p.Rule(id)
+				left = append(left, Left{id, azure.Restriction(r)})
 			}
 			return []File{{file, data}}, left
 		},
@@ -79,6 +99,38 @@ var Dialects = []Dialect{
 	azureDialect("azure-arm", "Azure Firewall policy, ARM template", "azuredeploy.json", azure.ARM),
 	azureDialect("azure-terraform", "Azure Firewall policy, Terraform azurerm", "main.tf", azure.Terraform),
 	azureDialect("azure-cli", "Azure Firewall policy, script of az commands", "apply.sh", azure.AzCLI),
+	azureDialect("azure-bicep", "Azure Firewall policy, Bicep", "main.bicep", azure.Bicep),
+	ciliumDialect("cilium-nodes", "Cilium host policy for nodes, 1.19 and later", "node", cilium.Nodes),
+	ciliumDialect("cilium-pods", "Cilium policy for pods, 1.19 and later", "pod", cilium.Pods),
+	{
+		Name: "networkpolicy", Title: "Kubernetes ClusterNetworkPolicy, v1alpha2", Scope: "pod", Matches: "an address learned from DNS",
+		Restrictions: []Restriction{
+			{networkpolicy.OtherSources, "the policy is about pods that have a network of their own, not about nodes or other sources", networkPolicyTypes},
+			{networkpolicy.SingleLabel, "domainNames takes names of two labels or more", networkPolicyTypes},
+			{networkpolicy.TooMany, "there are priorities 0 to 1000 with 25 egress rules each", networkPolicyTypes},
+			{networkpolicy.LearnedAddress, "a name stands for the addresses it resolves to: any TCP to the port passes, also to others at that address",
+				"network-policy-api.sigs.k8s.io/npeps/npep-133-fqdn-egress-selector, 2026-11-23"},
+			{networkpolicy.ClusterTraffic, "traffic inside the cluster passes on to NetworkPolicies before the final deny", networkPolicyTypes},
+			{networkpolicy.DNSRule, "the cluster's DNS servers are pods too and are let through to theirs", networkPolicyTypes},
+		},
+		Write: func(p *program.Program) ([]File, []Left) {
+			data, ids := networkpolicy.Write(p)
+			var left []Left
+			for _, l := range ids {
+				left = append(left, Left(l))
+			}
+			return []File{{"networkpolicy.yaml", data}}, left
+		},
+		Extras: func(p *program.Program) (out []Extra) {
+			for _, x := range networkpolicy.Extras(p) {
+				out = append(out, Extra(x))
+			}
+			return out
+		},
+		Read: func(files []File) (*ruleset.RuleSet, error) {
+			return networkpolicy.Read(files[0].Name, files[0].Data, networkpolicy.Options{})
+		},
+	},
 	{
 		Name: "sheet", Title: "request sheet for the team that owns the firewall", Scope: "both", Matches: "whatever the firewall does",
 		Write: func(p *program.Program) ([]File, []Left) {
@@ -104,6 +156,44 @@ var Dialects = []Dialect{
 	},
 }
 
+const networkPolicyTypes = "kubernetes-sigs/network-policy-api apis/v1alpha2/clusternetworkpolicy_types.go 066a9454, 2026-11-23"
+
+// ciliumDialect is Cilium for nodes or for pods.
+func ciliumDialect(name, title, sees string, scope cilium.Scope) Dialect {
+	o := cilium.Options{Scope: scope, Version: cilium.Version{Major: 1, Minor: 19}}
+	return Dialect{
+		Name: name, Title: title, Scope: sees, Matches: "an address learned from DNS",
+		Restrictions: []Restriction{
+			{cilium.OtherSources, "a policy is about all nodes, or about all pods, by label; other sources and a part of them by address cannot be said",
+				"docs.cilium.io/en/latest/security/policy/host; pkg/policy/api/rule.go v1.19.0, 2026-11-23"},
+			{cilium.InsideCluster, "rules by address do not apply to destinations inside the cluster", "pkg/policy/api/egress.go v1.19.0, ToCIDR, 2026-11-23"},
+			{cilium.NoDNSServer, "addresses of names are learned from DNS answers, and the program names no DNS server to allow",
+				"Documentation/security/policy/language.rst v1.19.0, DNS based, 2026-11-23"},
+			{cilium.LearnedAddress, "what is matched is an address learned from DNS and a port, not the server name: any TCP to it passes, also to others at that address",
+				"Documentation/security/policy/language.rst v1.19.0, DNS based, 2026-11-23"},
+			{cilium.DNSRule, "toFQDNs needs a rule that leads DNS through Cilium's proxy; on nodes that is beta, and all their DNS waits while the agent restarts",
+				"docs.cilium.io/en/latest/security/policy/host; pkg/policy/api/egress.go v1.19.0, ToFQDNs, 2026-11-23"},
+			{cilium.ClusterTraffic, "an egress policy denies what it does not allow, so traffic inside the cluster and on the node is let through too",
+				"Documentation/security/policy/language.rst v1.19.0, Default Deny, 2026-11-23"},
+		},
+		Write: func(p *program.Program) ([]File, []Left) {
+			data, ids := cilium.Write(p, o)
+			var left []Left
+			for _, l := range ids {
+				left = append(left, Left(l))
+			}
+			return []File{{name + ".yaml", data}}, left
+		},
+		Extras: func(p *program.Program) (out []Extra) {
+			for _, x := range cilium.Extras(p, o) {
+				out = append(out, Extra(x))
+			}
+			return out
+		},
+		Read: func(files []File) (*ruleset.RuleSet, error) { return cilium.Read(files[0].Name, files[0].Data, o) },
+	}
+}
+
 // Find returns the dialect called name; ok is false when there is none.
 func Find(name string) (d Dialect, ok bool) {
 	for _, d := range Dialects {
@@ -123,6 +213,17 @@ type Gap struct {
 	Witness     flowset.Flow
 }
 
+// Accepted reports whether every wider gap is one that ids name, and returns the
+// first that is not.
+func (t Translation) Accepted(ids []string) (first Gap, ok bool) {
+	for _, g := range t.Gaps {
+		if g.Wider && (g.Restriction == "" || !slices.Contains(ids, g.Restriction)) {
+			return g, false
+		}
+	}
+	return Gap{}, true
+}
+
 // Translation is files with the proof of what they mean.
 type Translation struct {
 	Files []File
@@ -135,6 +236,16 @@ func (t Translation) Equal() bool { return len(t.Gaps) == 0 }
 // Wider reports whether the files let through what the program does not.
 func (t Translation) Wider() bool {
 	return slices.ContainsFunc(t.Gaps, func(g Gap) bool { return g.Wider })
+}
+
+// restriction returns the text of a restriction.
+func (d Dialect) restriction(id string) string {
+	for _, r := range d.Restrictions {
+		if r.ID == id {
+			return r.Text
+		}
+	}
+	return ""
 }
 
 // Translate writes p in the dialect, reads that back, and compares.
@@ -158,13 +269,18 @@ func Translate(d Dialect, p *program.Program) (Translation, error) {
 		g := Gap{Rule: r.ID, Witness: w, Text: "is not let through"}
 		if i := slices.IndexFunc(left, func(l Left) bool { return l.Rule == r.ID }); i >= 0 {
 			g.Restriction = left[i].Restriction
-			for _, x := range d.Restrictions {
-				if x.ID == g.Restriction {
-					g.Text = x.Text
-				}
-			}
+			g.Text = d.restriction(g.Restriction)
 		}
 		t.Gaps = append(t.Gaps, g)
+	}
+	if d.Extras != nil {
+		asked := flowset.Of(want...)
+		for _, x := range d.Extras(p) {
+			if w, wider := x.Flows.Minus(asked).Witness(); wider {
+				t.Gaps = append(t.Gaps, Gap{Rule: x.Rule, Wider: true, Restriction: x.Restriction, Text: d.restriction(x.Restriction), Witness: w})
+				want = append(want, x.Flows.Boxes()...)
+			}
+		}
 	}
 	if w, wider := e.Maybe.Minus(flowset.Of(want...)).Witness(); wider {
 		t.Gaps = append(t.Gaps, Gap{Wider: true, Witness: w, Text: "is let through, and nothing asks for it"})

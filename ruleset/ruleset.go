@@ -78,6 +78,12 @@ type Term struct {
 	Sure, Maybe flowset.Set
 }
 
+// Word is a part of a rule as it is written, and where.
+type Word struct {
+	Pos  Position
+	Text string
+}
+
 // Rule is one rule.
 type Rule struct {
 	Pos        Position
@@ -86,6 +92,8 @@ type Rule struct {
 	Kind       Kind
 	Action     Action
 	Terms      []Term
+	Sources    []Word // as written, nil when the reader does not say
+	Ports      []Word
 	Unknown    []Unknown
 	Dead       string   // why it can never match, "" when it can
 	Notes      []string // what is odd in it and changes nothing
@@ -117,6 +125,7 @@ func (r Rule) union(of func(Term) flowset.Set) flowset.Set {
 type RuleSet struct {
 	Dialect string // "azure-firewall", "nftables" ...
 	Files   []string
+	Text    map[string][]byte // of the files, nil when the reader does not keep it
 	Rules   []Rule
 	Default Action // for what no rule matches
 	Unknown []Unknown

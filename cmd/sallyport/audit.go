@@ -6,15 +6,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/audit"
-	"github.com/sallyport/sallyport/firewall/azure"
 	"github.com/sallyport/sallyport/program"
-	"github.com/sallyport/sallyport/ruleset"
 )
 
 const auditSchema = "sallyport.audit/1"
@@ -24,14 +22,19 @@ const maxConfig = 16 << 20
 
 func auditCommand() *cobra.Command {
 	var file, format string
-	var values []string
+	var values, only []string
 	c := &cobra.Command{
 		Use:   "audit FILE...",
 		Short: "Say what a firewall you have is missing, and where it is too wide, obsolete or dead",
 		Long: `Compare a firewall's own files with what the cluster needs, as sets of flows. Files
 that belong together are given together. Azure Firewall is read, policies and
 classic: ARM JSON with comments, az -o json exports, Terraform with its tfvars, az
-CLI scripts (also in Markdown), and Bicep.
+CLI scripts (also in Markdown), and Bicep; and squid.conf, Cilium's and Kubernetes'
+policies, and request sheets.
+
+-o sarif is for code scanning, -o junit for a pipeline's test report, and -o patch is
+a unified diff that makes the findings go away: sallyport audit hub.json -o patch
+--only obsolete | git apply.
 
 Each finding has a place in the file, a flow that shows it and what proves it. What
 a file does not tell (a parameter without value, an FQDN tag) is unknown and never
@@ -47,12 +50,21 @@ input.`,
 			if err != nil {
 				return err
 			}
-			rules, err := readFirewall(c, p, args, values)
+			files, err := readFiles(args)
+			if err != nil {
+				return err
+			}
+			rules, err := readFirewall(c, p.Cluster.Location, files, values)
 			if err != nil {
 				return err
 			}
 			r := audit.Run(rules, p)
-			if err := writeAudit(c, r, p, format); err != nil {
+			if len(only) > 0 {
+				if err := keepOnly(&r, only); err != nil {
+					return err
+				}
+			}
+			if err := writeAudit(c, r, p, rules.Text, format); err != nil {
 				return err
 			}
 			switch {
@@ -65,41 +77,27 @@ input.`,
 		},
 	}
 	clusterFlag(c, &file)
-	c.Flags().StringArrayVar(&values, "set", nil, "value of a parameter or variable that the files do not give, NAME=VALUE")
-	formatFlag(c, &format, "text, json, csv or md")
+	firewallFlags(c, &values)
+	c.Flags().StringSliceVar(&only, "only", nil, "only these findings, by id or by check, such as missing,too-wide")
+	formatFlag(c, &format, auditForms)
 	c.Flags().Lookup("output").DefValue = "text"
 	format = "text"
 	return c
 }
 
-// readFirewall reads the files of one firewall.
-func readFirewall(c *cobra.Command, p *program.Program, names, values []string) (*ruleset.RuleSet, error) {
-	opt := azure.Options{Values: make(map[string]string), Location: p.Cluster.Location}
-	for _, v := range values {
-		name, value, ok := strings.Cut(v, "=")
-		if !ok {
-			return nil, fmt.Errorf("--set %q is not NAME=VALUE", v)
+const auditForms = "text, json, yaml, csv, md, sarif, junit, patch"
+
+// keepOnly leaves the findings that are named by id or by check.
+func keepOnly(r *audit.Report, only []string) error {
+	for _, name := range only {
+		if !slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.ID == name }) && !slices.Contains(audit.Checks(), audit.Check(name)) {
+			return fmt.Errorf("--only %q is neither a finding of these files nor a check", name)
 		}
-		opt.Values[name] = value
 	}
-	var err error
-	if opt.Tags, err = openServiceTags(c); err != nil {
-		return nil, err
-	}
-	var files []azure.File
-	for _, name := range names {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-		f.Close()
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, azure.File{Name: name, Data: data})
-	}
-	return azure.Read(files, opt)
+	r.Findings = slices.DeleteFunc(r.Findings, func(f audit.Finding) bool {
+		return !slices.Contains(only, f.ID) && !slices.Contains(only, string(f.Check))
+	})
+	return nil
 }
 
 type auditJSON struct {
@@ -130,6 +128,8 @@ type findingOut struct {
 	Because  string `json:"because,omitempty"`
 	Fix      string `json:"fix,omitempty"`
 	Unknown  bool   `json:"unknown,omitempty"` // could not be decided
+	// Edits make the finding go away; absent when it takes more than that.
+	Edits []editJSON `json:"edits,omitempty"`
 }
 
 type unknownJSON struct {
@@ -141,16 +141,20 @@ type unknownJSON struct {
 	Why    string `json:"why"`
 }
 
-func newAuditJSON(r audit.Report, p *program.Program) auditJSON {
+func newAuditJSON(r audit.Report, p *program.Program, text map[string][]byte) auditJSON {
 	out := auditJSON{
 		Schema: auditSchema, Edition: newEditionJSON(p), Files: r.Files, Dialect: r.Dialect, Rules: r.Rules, Needed: r.Needed,
 		Closed: r.Closed, Assumed: r.Assumed, Extra: r.Extra, Findings: []findingOut{}, Unknown: []unknownJSON{},
 	}
 	for _, f := range r.Findings {
-		out.Findings = append(out.Findings, findingOut{
+		x := findingOut{
 			f.ID, string(f.Check), string(f.Severity), f.Pos.File, f.Pos.Line, f.Pos.Col, f.Rule, f.Term, f.Text, f.Witness,
-			f.Because, f.Fix, f.Unknown,
-		})
+			f.Because, f.Fix, f.Unknown, nil,
+		}
+		for _, e := range f.Edits {
+			x.Edits = append(x.Edits, newEditJSON(e, text))
+		}
+		out.Findings = append(out.Findings, x)
 	}
 	for _, u := range r.Unknown {
 		out.Unknown = append(out.Unknown, unknownJSON{u.Pos.File, u.Pos.Line, u.Pos.Col, u.Part, u.Text, u.Why})
@@ -158,21 +162,31 @@ func newAuditJSON(r audit.Report, p *program.Program) auditJSON {
 	return out
 }
 
-func writeAudit(c *cobra.Command, r audit.Report, p *program.Program, format string) error {
+func writeAudit(c *cobra.Command, r audit.Report, p *program.Program, text map[string][]byte, format string) error {
 	w := c.OutOrStdout()
-	if format == "text" || format == "table" {
-		auditText(w, r)
+	switch format {
+	case "text", "table":
+		auditText(w, r, text)
 		return nil
+	case "sarif":
+		return writeSARIF(w, r, text)
+	case "junit":
+		return writeJUnit(w, r, p)
+	case "patch":
+		return writePatch(w, r, text)
+	case "json", "yaml", "csv", "md":
+	default:
+		return errUnknownOutput(format, auditForms)
 	}
 	t := table{head: []string{"SEVERITY", "CHECK", "WHERE", "TEXT", "WITNESS", "FIX", "ID"}}
 	for _, f := range r.Findings {
 		t.add(string(f.Severity), string(f.Check), f.Pos.String(), f.Text, f.Witness, f.Fix, f.ID)
 	}
-	return t.write(c, format, newAuditJSON(r, p))
+	return t.write(c, format, newAuditJSON(r, p, text))
 }
 
 // auditText writes the report for people: the effect first, then each finding.
-func auditText(w io.Writer, r audit.Report) {
+func auditText(w io.Writer, r audit.Report, text map[string][]byte) {
 	fmt.Fprintf(w, "%d rules of %s against %d that the cluster needs by edition %s\n", r.Rules, r.Dialect, r.Needed, r.Edition.ID)
 	fmt.Fprintf(w, "  needed and closed      %d\n", r.Closed)
 	fmt.Fprintf(w, "  needed and unknown     %d\n", r.Assumed)
@@ -186,6 +200,11 @@ func auditText(w io.Writer, r audit.Report) {
 		for _, line := range []struct{ key, text string }{{"flow", f.Witness}, {"because", f.Because}, {"fix", f.Fix}} {
 			if line.text != "" {
 				fmt.Fprintf(w, "  %-8s %s\n", line.key, line.text)
+			}
+		}
+		for line := range strings.Lines(string(audit.Patch(text, f.Edits))) {
+			if changed := line[0] == '-' || line[0] == '+'; changed && !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "+++") {
+				fmt.Fprintf(w, "  %s", line)
 			}
 		}
 	}

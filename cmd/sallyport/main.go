@@ -115,7 +115,7 @@ Exit codes: 0 yes, 1 no (findings, denied, different), 2 bad usage or input,
 		}
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}
-	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), catalogCommand(), renderCommand(), auditCommand(), gatewayCommand(), labCommand(), schemaCommand())
+	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), catalogCommand(), renderCommand(), auditCommand(), diffCommand(), testCommand(), gatewayCommand(), labCommand(), schemaCommand())
 	return root
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,18 +21,20 @@ const renderSchema = "sallyport.render/1"
 func renderCommand() *cobra.Command {
 	var file, dir, format string
 	var list bool
+	var accept []string
 	c := &cobra.Command{
 		Use:   "render TARGET",
 		Short: "Write the rules in the language of a firewall you have, and prove the translation",
 		Long: `Write what the cluster needs in the language of another firewall. What was written is
 read back and compared with the rules as sets of flows: they are equal, or each gap
 is named with its rule, the reason and a flow that shows it. A translation that lets
-through more than the rules do is refused.
+through more than the rules do is refused, unless the restrictions that are the cause
+are accepted by their ids; the file says so at its top.
 
 Files go to standard output, or with -d into a directory; the comparison goes to
 standard error.
 
-Exit codes: 0 equal, 1 narrower in named gaps, 2 bad input or wider.`,
+Exit codes: 0 equal (or wider as accepted), 1 narrower in named gaps, 2 bad input or wider.`,
 		Example: `  sallyport render --list
   sallyport render squid --cluster prod.yaml > squid.conf
   sallyport render sheet -d request/`,
@@ -57,13 +60,10 @@ Exit codes: 0 equal, 1 narrower in named gaps, 2 bad input or wider.`,
 			if err != nil {
 				return err
 			}
-			if t.Wider() {
-				for _, g := range t.Gaps {
-					if g.Wider {
-						return fmt.Errorf("nothing is written: the translation would be wider: %s %s", g.Witness, g.Text)
-					}
-				}
+			if g, ok := t.Accepted(accept); !ok {
+				return notAccepted(t, g)
 			}
+			t.Files[0].Data = append(acceptedHeader(t), t.Files[0].Data...)
 			for _, f := range t.Files {
 				if dir == "" {
 					if _, err := c.OutOrStdout().Write(f.Data); err != nil {
@@ -79,21 +79,74 @@ Exit codes: 0 equal, 1 narrower in named gaps, 2 bad input or wider.`,
 				}
 			}
 			for _, g := range t.Gaps {
-				fmt.Fprintf(c.ErrOrStderr(), "gap: %s: %s, for example %s (%s)\n", g.Rule, g.Text, g.Witness, g.Restriction)
+				kind := "gap"
+				if g.Wider {
+					kind = "wider, accepted"
+				}
+				rule := string(g.Rule)
+				if rule == "" {
+					rule = "every rule"
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "%s: %s: %s, for example %s (%s)\n", kind, rule, g.Text, g.Witness, g.Restriction)
 			}
 			if t.Equal() {
 				fmt.Fprintf(c.ErrOrStderr(), "read back and compared: equal, %d rules\n", len(p.Rules))
 				return nil
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "read back and compared: narrower by %d of %d rules, wider by none\n", len(t.Gaps), len(p.Rules))
+			wider := 0
+			for _, g := range t.Gaps {
+				if g.Wider {
+					wider++
+				}
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "read back and compared: narrower by %d of %d rules, wider by %s\n", len(t.Gaps)-wider, len(p.Rules), orNone(wider))
+			if len(t.Gaps) == wider {
+				return nil
+			}
 			return exit{code: exitNo}
 		},
 	}
 	clusterFlag(c, &file)
 	c.Flags().StringVarP(&dir, "directory", "d", "", "write every file of the translation into this directory")
+	c.Flags().StringSliceVar(&accept, "accept-wider", nil, "restrictions for which the translation may let through more, by id")
 	c.Flags().BoolVar(&list, "list", false, "list the targets and what each cannot say")
 	formatFlag(c, &format, "of --list: table, json, yaml, csv or md")
 	return c
+}
+
+// notAccepted says what is wider, and what to type to have it all the same.
+func notAccepted(t firewall.Translation, first firewall.Gap) error {
+	var ids []string
+	for _, g := range t.Gaps {
+		if g.Wider && g.Restriction == "" {
+			return fmt.Errorf("nothing is written: the translation would be wider: %s %s", g.Witness, g.Text)
+		}
+		if g.Wider && !slices.Contains(ids, g.Restriction) {
+			ids = append(ids, g.Restriction)
+		}
+	}
+	return fmt.Errorf("nothing is written: the translation would be wider, for example %s: %s\nto have it all the same, add --accept-wider %s",
+		first.Witness, first.Text, strings.Join(ids, ","))
+}
+
+// acceptedHeader is the comment that records what was accepted.
+func acceptedHeader(t firewall.Translation) []byte {
+	var b strings.Builder
+	said := make(map[string]bool)
+	for _, g := range t.Gaps {
+		if g.Wider && !said[g.Restriction] {
+			said[g.Restriction] = true
+			fmt.Fprintf(&b, "# Accepted as wider than the rules: %s: %s\n", g.Restriction, g.Text)
+		}
+	}
+	return []byte(b.String())
+}
+
+func orNone(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d, as accepted", n)
 }
 
 // writeDialects prints the support matrix.

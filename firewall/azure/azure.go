@@ -79,6 +79,7 @@ func Read(files []File, opt Options) (*ruleset.RuleSet, error) {
 			return nil, &Error{File: f.Name, Text: "is none of: ARM JSON, az -o json, Terraform, tfvars, az commands, Bicep"}
 		}
 		r.files = append(r.files, f.Name)
+		r.text[f.Name] = f.Data
 		if err := r.parse(form, newSource(f)); err != nil {
 			return nil, err
 		}

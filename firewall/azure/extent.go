@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/flowset"
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/portset"
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 // extent is the part of a rule that all its destinations share, as it certainly
@@ -30,12 +31,14 @@ func (m *meaning) sources(x *extent) {
 	given := false
 	for _, e := range m.entries("sourceaddresses") {
 		given = true
+		m.rule.Sources = append(m.rule.Sources, ruleset.Word{Pos: e.pos, Text: e.text})
 		a := m.f.address(e)
 		x.src[sure], x.src[maybe] = x.src[sure].Union(a.sure), x.src[maybe].Union(a.maybe)
 		m.tell(e, "source", a)
 	}
 	for _, e := range m.entries("sourceipgroups") {
 		given = true
+		m.rule.Sources = append(m.rule.Sources, ruleset.Word{Pos: e.pos, Text: e.text})
 		a := m.f.group(e)
 		x.src[sure], x.src[maybe] = x.src[sure].Union(a.sure), x.src[maybe].Union(a.maybe)
 		m.tell(e, "source", a)
@@ -107,6 +110,7 @@ func (m *meaning) protocols(x *extent) {
 func (m *meaning) ports(x *extent) {
 	list := m.entries("destinationports")
 	for _, e := range list {
+		m.rule.Ports = append(m.rule.Ports, ruleset.Word{Pos: e.pos, Text: e.text})
 		p, err := portset.Parse(strings.TrimSpace(e.text))
 		switch {
 		case e.known() && err == nil:

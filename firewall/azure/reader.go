@@ -14,6 +14,7 @@ import (
 type reader struct {
 	opt   Options
 	files []string
+	text  map[string][]byte
 	docs  []document // in the order given
 	given map[string]given
 	used  map[string]bool // names of given values that something asked for
@@ -46,7 +47,7 @@ type given struct {
 }
 
 func newReader(opt Options) *reader {
-	return &reader{opt: opt, anyName: nameset.All(), given: make(map[string]given), used: make(map[string]bool), noted: make(map[string]bool),
+	return &reader{opt: opt, anyName: nameset.All(), text: make(map[string][]byte), given: make(map[string]given), used: make(map[string]bool), noted: make(map[string]bool),
 		modules: make(map[string]*terraformModule), bicep: make(map[string]*bicep)}
 }
 

@@ -5,9 +5,11 @@ package azure
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/program"
 )
 
@@ -17,102 +19,149 @@ import (
 // fqdn-filtering-network-rules, 2026-11-22).
 const WildcardInNetworkRule = "azure-network-rule-wildcard"
 
-// Layout is how a rule collection group is named and placed, so that it fits an
-// existing policy.
-type Layout struct {
-	Policy   string // name of the firewall policy
-	Group    string // name of the rule collection group
-	Priority int    // of the group, 100 to 65000
+// NoIPv6 is the restriction that keeps IPv6 sources and destinations from being
+// written: Azure Firewall does not support IPv6, and its subnet is IPv4 only
+// (github.com/MicrosoftDocs/azure-docs pull 100532 to ipv6-overview, merged, and
+// architecture-center pull 4765, both as read 2026-11-23). The IPv4 part of such a
+// rule is written.
+const NoIPv6 = "azure-no-ipv6"
+
+// HighApplicationPort is the restriction that keeps ports above 64000 from being
+// written in application rules; the rule's other ports are written (armnetwork
+// v9.0.0, FirewallPolicyRuleApplicationProtocol.Port; azurerm validates the
+// same, 2026-11-23).
+const HighApplicationPort = "azure-application-port"
+
+const highestApplicationPort = 64000
+
+var ipv4 = netset.Of(netip.MustParsePrefix("0.0.0.0/0"))
+
+// Restriction returns the id of what keeps r from being written in full, "" when
+// nothing does. Of several it is the one that keeps most.
+func Restriction(r program.Rule) string {
+	switch byHost := r.Protocol == flow.ProtoHTTPS || r.Protocol == flow.ProtoHTTP; {
+	case asksNothing(r):
+		return ""
+	case r.ByName() && !byHost && !isExact(r):
+		return WildcardInNetworkRule
+	case !ipv4.Covers(r.Sources), !ipv4.Covers(r.Prefixes):
+		return NoIPv6
+	case r.ByName() && byHost && highest(r) > highestApplicationPort:
+		return HighApplicationPort
+	}
+	return ""
 }
 
-// DefaultLayout is what is written when nobody says otherwise.
-var DefaultLayout = Layout{Policy: "firewall-policy", Group: "aks-egress", Priority: 500}
+// asksNothing reports whether no flow can match r. Azure would take an empty list
+// for any, so such a rule is never written.
+func asksNothing(r program.Rule) bool {
+	return r.Sources.IsEmpty() || r.Ports.IsEmpty() || !r.ByName() && r.Prefixes.IsEmpty()
+}
 
-// written is a program in the terms of a rule collection group.
+func isExact(r program.Rule) bool {
+	_, exact := r.Pattern.Name()
+	return exact
+}
+
+func highest(r program.Rule) uint16 {
+	ranges := r.Ports.Ranges()
+	return ranges[len(ranges)-1].Hi
+}
+
+// written is a program in the terms of rule collection groups.
 type written struct {
 	layout  Layout
 	edition string
-	network []writtenRule
-	byName  []writtenRule
+	groups  []writtenGroup // at least one
+	excess  []Excess
 	left    []flow.RuleID
 }
 
 // writtenRule is one rule. Application rules have a protocol with one port each.
 type writtenRule struct {
+	id           string // of the program's rule, in one line
 	name, note   string
 	sources      []string
 	protocol     string // "TCP", "UDP", "Https", "Http"
 	ports        []string
 	destinations []string // of network rules: prefixes
 	names        []string // FQDNs
+	byName       bool     // an application rule
 }
 
-// plan sorts the rules of a program into the two collections.
+// comment is the rule's reason, behind its id where the name is another.
+func (r writtenRule) comment() string {
+	if r.id != r.name {
+		return r.id + ": " + r.note
+	}
+	return r.note
+}
+
+// plan puts the rules of a program into rules of Azure, and those into groups.
 func plan(p *program.Program, l Layout) written {
-	w := written{layout: l, edition: p.Edition.ID}
-	used := make(map[string]bool)
+	w := written{layout: l.settled(), edition: plain(p.Edition.ID)}
+	var rules []writtenRule
 	for _, r := range p.Rules {
-		x := writtenRule{
-			name: ruleName(string(r.ID), used), note: oneLine(r.Origins), sources: r.Sources.Texts(), ports: r.Ports.Texts(),
+		if Restriction(r) != "" {
+			w.left = append(w.left, r.ID)
 		}
-		switch {
-		case !r.ByName():
-			x.protocol = strings.ToUpper(r.Protocol.String())
-			x.destinations = r.Prefixes.Texts()
-			w.network = append(w.network, x)
-		case r.Protocol == flow.ProtoHTTPS || r.Protocol == flow.ProtoHTTP:
-			x.protocol = "Https"
-			if r.Protocol == flow.ProtoHTTP {
-				x.protocol = "Http"
-			}
-			// An application rule takes single ports; a range is written out.
-			x.ports = nil
-			for _, q := range r.Ports.Ranges() {
-				for port := int(q.Lo); port <= int(q.Hi); port++ {
-					x.ports = append(x.ports, fmt.Sprint(port))
-				}
-			}
-			// *.x means the same here: any depth, and not x itself.
-			x.names = []string{r.Pattern.String()}
-			w.byName = append(w.byName, x)
-		default:
-			if _, exact := r.Pattern.Name(); !exact {
-				w.left = append(w.left, r.ID)
-				continue
-			}
-			x.protocol = strings.ToUpper(r.Protocol.String())
-			x.names = []string{r.Pattern.String()}
-			w.network = append(w.network, x)
+		if x, ok := say(r); ok {
+			rules = append(rules, x)
 		}
 	}
+	w.groups = w.layout.split(rules)
+	w.excess = w.layout.exceeded(w.groups)
 	return w
 }
 
-// ruleName makes an id a name that Azure takes: 80 characters of letters,
-// digits, "_", "." and "-", unique in its group.
-func ruleName(id string, used map[string]bool) string {
-	name := strings.Map(func(c rune) rune {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '.', c == '-':
-			return c
-		}
-		return '-'
-	}, id)
-	name = name[:min(len(name), 76)]
-	unique := name
-	for i := 2; used[unique]; i++ {
-		unique = fmt.Sprintf("%s-%d", name, i)
+// say returns what Azure can say of r; ok is false when that is nothing.
+func say(r program.Rule) (x writtenRule, ok bool) {
+	sources, prefixes := r.Sources.Intersect(ipv4), r.Prefixes.Intersect(ipv4)
+	if asksNothing(r) || sources.IsEmpty() || !r.ByName() && r.Protocol.App != flow.Raw {
+		return writtenRule{}, false
 	}
-	used[unique] = true
-	return unique
+	x = writtenRule{id: plain(string(r.ID)), note: oneLine(r.Origins), sources: sources.Texts(), ports: r.Ports.Texts()}
+	switch {
+	case !r.ByName():
+		x.protocol = strings.ToUpper(r.Protocol.Transport.String())
+		x.destinations = prefixes.Texts()
+		return x, len(x.destinations) > 0
+	case r.Protocol == flow.ProtoHTTPS || r.Protocol == flow.ProtoHTTP:
+		x.byName, x.protocol = true, "Https"
+		if r.Protocol == flow.ProtoHTTP {
+			x.protocol = "Http"
+		}
+		// An application rule takes single ports; a range is written out.
+		x.ports = nil
+		for _, q := range r.Ports.Ranges() {
+			for port := int(q.Lo); port <= min(int(q.Hi), highestApplicationPort); port++ {
+				x.ports = append(x.ports, fmt.Sprint(port))
+			}
+		}
+		// *.x means the same here: any depth, and not x itself.
+		x.names = []string{r.Pattern.String()}
+		return x, len(x.ports) > 0
+	}
+	x.protocol = strings.ToUpper(r.Protocol.Transport.String())
+	x.names = []string{r.Pattern.String()}
+	return x, isExact(r)
+}
+
+// head is what every form says of itself, line by line.
+func (w written) head() []string {
+	out := []string{"Written by sallyport from edition " + w.edition + " of the AKS egress list."}
+	for _, e := range w.excess {
+		out = append(out, "Azure will not take this: "+e.String()+".")
+	}
+	return out
 }
 
 func oneLine(origins []program.Origin) string {
 	var out []string
 	for _, o := range origins {
-		s := strings.Join(strings.Fields(o.Purpose), " ")
+		s := plain(o.Purpose)
 		if o.Citation.Edition != "" {
-			s += " (" + o.Citation.Edition
+			s += " (" + plain(o.Citation.Edition)
 			if o.Citation.Line > 0 {
 				s += fmt.Sprintf(", line %d", o.Citation.Line)
 			}

@@ -49,8 +49,8 @@ var layout = []row{
 	},
 	{
 		name: "foreign rules", packages: []string{"ruleset", "firewall", "firewall/*", "audit"},
-		also: map[string][]string{"firewall": {"ruleset", "firewall/*"}, "firewall/*": {"ruleset"}, "audit": {"ruleset"}},
-		why:  "a dialect reads into rule sets and writes programs, and knows no cluster; an audit knows no dialect",
+		also: map[string][]string{"firewall": {"ruleset", "firewall/*"}, "firewall/*": {"ruleset", "firewall/manifest"}, "audit": {"ruleset"}},
+		why:  "a dialect reads into rule sets and writes programs, and knows no cluster; two of them read Kubernetes manifests; an audit knows no dialect",
 	},
 	{
 		name:     "outlets",
