@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowset"
@@ -32,13 +33,15 @@ const (
 	NotNeeded Check = "not-needed"
 	Shadowed  Check = "shadowed" // an earlier rule decides for all of it
 	Duplicate Check = "duplicate"
-	Dead      Check = "dead"      // can never match
+	Dead      Check = "dead"    // can never match
+	Expired   Check = "expired" // an exception of the owner's whose time is over
+	Inspected Check = "tls-inspection"
 	NoProxy   Check = "dns-proxy" // names in network rules without DNS proxy
 	Routing   Check = "asymmetric-routing"
 	Assumed   Check = "assumed" // only what the file does not show may let it through
 )
 
-var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, NoProxy, Routing, Assumed}
+var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, Expired, Inspected, NoProxy, Routing, Assumed}
 
 var meanings = map[Check]string{
 	Void:      "A network rule lets everything through before the rules by name are asked",
@@ -50,6 +53,8 @@ var meanings = map[Check]string{
 	Shadowed:  "An earlier rule decides for all of it",
 	Duplicate: "Stands there twice",
 	Dead:      "Can never match",
+	Expired:   "An exception of the description's whose time is over is still open",
+	Inspected: "TLS of the API server is opened and inspected, which breaks its client certificates",
 	NoProxy:   "Names in network rules need the firewall's DNS proxy",
 	Routing:   "Replies of a public load balancer leave by the default route and are dropped",
 	Assumed:   "Only what the files do not show may let it through",
@@ -108,7 +113,7 @@ type Report struct {
 
 // Run compares a firewall with a program.
 func Run(rules *ruleset.RuleSet, p *program.Program) Report {
-	a := &auditor{rules: rules, p: p, effect: rules.Evaluate(), said: make(map[string]bool), ids: make(map[string]int)}
+	a := &auditor{rules: rules, p: p, effect: rules.Evaluate(), said: make(map[string]bool), ids: make(map[string]int), now: time.Now()}
 	a.anyone = a.effect
 	if slices.ContainsFunc(rules.Rules, sourceUnknown) {
 		a.anyone = widened(rules, nil).Evaluate()
@@ -124,6 +129,7 @@ func Run(rules *ruleset.RuleSet, p *program.Program) Report {
 	a.terms()
 	a.shadowed()
 	a.dead()
+	a.inspected()
 	a.proxy()
 	a.routing()
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
@@ -134,18 +140,20 @@ func Run(rules *ruleset.RuleSet, p *program.Program) Report {
 }
 
 type auditor struct {
-	rules  *ruleset.RuleSet
-	p      *program.Program
-	effect ruleset.Effect
-	anyone ruleset.Effect // as if rules whose source is not known were for everybody
-	needs  []need
-	needed flowset.Set        // union of needs
-	voids  []ruleset.Rule     // network rules that decide before the rules by name
-	tunnel []program.NotAsked // ports of the old tunnel, those listed for others first
-	said   map[string]bool
-	ids    map[string]int
-	lines  map[string][]int // where the lines of a file begin
-	r      Report
+	rules   *ruleset.RuleSet
+	p       *program.Program
+	effect  ruleset.Effect
+	anyone  ruleset.Effect // as if rules whose source is not known were for everybody
+	needs   []need
+	needed  flowset.Set    // union of needs
+	voids   []ruleset.Rule // network rules that decide before the rules by name
+	expired []need         // exceptions whose time is over
+	now     time.Time
+	tunnel  []program.NotAsked // ports of the old tunnel, those listed for others first
+	said    map[string]bool
+	ids     map[string]int
+	lines   map[string][]int // where the lines of a file begin
+	r       Report
 }
 
 // among reports whether r is one of rules.

@@ -28,6 +28,10 @@ func (a *auditor) wants() {
 	var boxes []flowset.Box
 	for _, r := range a.p.Rules {
 		set := ruleset.Asked(r)
+		if !r.LiveAt(a.now) {
+			a.expired = append(a.expired, need{r, set, withoutSource(set)})
+			continue
+		}
 		boxes = append(boxes, set.Boxes()...)
 		a.needs = append(a.needs, need{r, set, withoutSource(set)})
 	}

@@ -13,19 +13,26 @@ import (
 )
 
 // shadowed finds rules for which earlier ones of their kind decide everything.
-// What a void rule swallows is said once, there. Earlier rules are found by the
-// ending that their names have in common, so that thousands of rules are not
-// compared with each other.
+// What a void rule swallows is said once, there. A rule that covers another
+// covers its first term, so earlier rules are found by the endings of their
+// terms' names, and thousands of rules are not compared with each other.
 func (a *auditor) shadowed() {
-	index := make(map[string][]int) // kind and ending -> rules
+	type placed struct {
+		rule int
+		sure flowset.Set // of the whole rule, filled when somebody asks
+		know bool
+	}
+	index := make(map[string][]*placed) // kind and ending of a term -> rules
 	for i, r := range a.rules.Rules {
-		set := r.Maybe()
-		if r.Kind == ruleset.NAT || r.Dead != "" || set.IsEmpty() {
+		if r.Kind == ruleset.NAT || r.Dead != "" || len(r.Terms) == 0 || r.Terms[0].Maybe.IsEmpty() {
 			continue
 		}
-		for _, j := range candidates(index, r.Kind, set) {
-			before := a.rules.Rules[j]
-			if !before.Sure().Covers(set) {
+		for _, earlier := range candidates(index, r.Kind, r.Terms[0].Maybe) {
+			before := a.rules.Rules[earlier.rule]
+			if !earlier.know {
+				earlier.sure, earlier.know = before.Sure(), true
+			}
+			if slices.ContainsFunc(r.Terms, func(t ruleset.Term) bool { return !earlier.sure.Covers(t.Maybe) }) {
 				continue
 			}
 			a.find(Finding{
@@ -36,8 +43,13 @@ func (a *auditor) shadowed() {
 			}, termKey(r, ""))
 			break
 		}
-		key := string(r.Kind) + " " + ending(r.Sure())
-		index[key] = append(index[key], i)
+		p := &placed{rule: i}
+		for _, t := range r.Terms {
+			key := string(r.Kind) + " " + ending(t.Sure)
+			if have := index[key]; len(have) == 0 || have[len(have)-1] != p {
+				index[key] = append(have, p)
+			}
+		}
 	}
 }
 
@@ -60,15 +72,14 @@ func ending(s flowset.Set) string {
 	return out
 }
 
-// candidates returns the earlier rules that may cover a set: those whose common
-// ending is an ending of its names.
-func candidates(index map[string][]int, kind ruleset.Kind, set flowset.Set) []int {
-	var out []int
+// candidates returns what stands in index under the endings of a set's names,
+// the longest first.
+func candidates[T any](index map[string][]T, kind ruleset.Kind, set flowset.Set) []T {
+	var out []T
 	e := ending(set)
 	for i := 0; i <= len(e); i++ {
 		out = append(out, index[string(kind)+" "+e[i:]]...)
 	}
-	slices.Sort(out)
 	return out
 }
 
@@ -80,6 +91,32 @@ func (a *auditor) dead() {
 				Check: Dead, Severity: Medium, Pos: r.Pos, Rule: r.String(), Term: r.Name,
 				Text: fmt.Sprintf("%s can never match: %s", r, r.Dead), Fix: "correct or remove it", Edits: a.dropRule(r),
 			}, termKey(r, ""))
+		}
+	}
+}
+
+// inspected finds rules that open TLS to the API server: nodes and pods prove
+// themselves to it by certificates, which an inspecting firewall takes away.
+func (a *auditor) inspected() {
+	for _, r := range a.rules.Rules {
+		if r.Inspects == (ruleset.Word{}) || r.Action != ruleset.Allow {
+			continue
+		}
+		for _, n := range a.needs {
+			if !strings.Contains(n.rule.Origins[0].Requirement, "api-server") || !n.rule.ByName() {
+				continue
+			}
+			i := slices.IndexFunc(r.Terms, func(t ruleset.Term) bool { return t.Maybe.Overlaps(n.set) })
+			if i < 0 {
+				continue
+			}
+			a.find(Finding{
+				Check: Inspected, Severity: High, Pos: r.Inspects.Pos, Rule: r.String(), Term: r.Terms[i].Text,
+				Text:    fmt.Sprintf("%s opens TLS to the API server, %s: its client certificates do not survive that", r, n.rule.Destination()),
+				Because: because(n.rule.Origins[0]), Fix: "turn TLS inspection off in this rule, or give the API server a rule of its own",
+				Witness: witness(n.set), Edits: a.turnOff(r.Inspects),
+			}, termKey(r, r.Terms[i].Text))
+			break
 		}
 	}
 }

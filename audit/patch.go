@@ -36,6 +36,58 @@ func Patch(files map[string][]byte, edits []Edit) []byte {
 	return out
 }
 
+// Lines returns the lines that edits take away, with a minus before them, and
+// those that they bring, with a plus: a patch for people. It looks only at the
+// lines that are touched, however long the files are.
+func Lines(files map[string][]byte, edits []Edit) []string {
+	var out []string
+	for _, e := range touched(files, edits) {
+		before := map[string][]byte{"": files[e.file][e.start:e.end]}
+		var inside []Edit
+		for _, x := range edits {
+			if x.File == e.file && x.Start >= e.start && x.End <= e.end {
+				inside = append(inside, Edit{"", x.Start - e.start, x.End - e.start, x.Text})
+			}
+		}
+		_, body, _ := bytes.Cut(diff.Diff("a", before[""], "b", Apply(before, inside)[""]), []byte("@@\n"))
+		for line := range strings.Lines(string(body)) {
+			if line[0] == '-' || line[0] == '+' {
+				out = append(out, strings.TrimSuffix(line, "\n"))
+			}
+		}
+	}
+	return out
+}
+
+// stretch is lines of a file that edits touch.
+type stretch struct {
+	file       string
+	start, end int
+}
+
+// touched returns the whole lines that edits touch, those that overlap as one.
+func touched(files map[string][]byte, edits []Edit) []stretch {
+	var all []stretch
+	for _, e := range edits {
+		src := files[e.File]
+		s := stretch{e.File, bytes.LastIndexByte(src[:e.Start], '\n') + 1, len(src)}
+		if n := bytes.IndexByte(src[max(e.End-1, e.Start):], '\n'); n >= 0 {
+			s.end = max(e.End-1, e.Start) + n + 1
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b stretch) int { return cmp.Or(strings.Compare(a.file, b.file), a.start-b.start) })
+	var out []stretch
+	for _, s := range all {
+		if n := len(out); n > 0 && out[n-1].file == s.file && out[n-1].end >= s.start {
+			out[n-1].end = max(out[n-1].end, s.end)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
 // Apply returns the files that edits change, as they are after it.
 func Apply(files map[string][]byte, edits []Edit) map[string][]byte {
 	edits = slices.Clone(edits)
@@ -143,6 +195,15 @@ func (a *auditor) setSource(r ruleset.Rule, own []string) []Edit {
 		out = append(out, cut...)
 	}
 	return out
+}
+
+// turnOff writes false in the place of true.
+func (a *auditor) turnOff(w ruleset.Word) []Edit {
+	s, ok := a.at(w.Pos)
+	if !ok || !bytes.HasPrefix(s.src[s.off:], []byte(w.Text)) {
+		return nil
+	}
+	return []Edit{{w.Pos.File, s.off, s.off + len(w.Text), "false"}}
 }
 
 // replaceTerm writes names in the place of one destination.

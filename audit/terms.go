@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowset"
@@ -140,6 +141,9 @@ func (a *auditor) terms() {
 				continue
 			}
 			a.r.Extra++
+			if a.exceptionOver(r, t, set) {
+				continue
+			}
 			a.ports(r, t, set)
 			if a.obsolete(r, t, set, formers, needed) && !strings.Contains(t.Text, "*") {
 				continue
@@ -147,6 +151,22 @@ func (a *auditor) terms() {
 			a.wide(r, t, set, needed)
 		}
 	}
+}
+
+// exceptionOver finds terms for exceptions of the owner's whose time is over.
+func (a *auditor) exceptionOver(r ruleset.Rule, t ruleset.Term, set flowset.Set) bool {
+	for _, x := range a.expired {
+		if !x.anyone.Covers(set) {
+			continue
+		}
+		a.find(Finding{
+			Check: Expired, Severity: Medium, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(set),
+			Text:    fmt.Sprintf("%s is an exception that ended on %s", t.Text, x.rule.Until.Format(time.DateOnly)),
+			Because: because(x.rule.Origins[0]), Fix: "remove " + t.Text, Edits: a.dropTerm(r, t),
+		}, termKey(r, t.Text))
+		return true
+	}
+	return false
 }
 
 // tagged returns what a service tag without addresses stands for at most, when
@@ -379,13 +399,17 @@ func oneName(names nameset.Set) bool {
 func describe(s flowset.Set) string {
 	var out []string
 	for _, b := range s.Boxes() {
-		text := b.Class.String()
-		if !b.Ports.IsEmpty() && b.Class&(flowset.TCP|flowset.UDP) != 0 {
-			text += "/" + b.Ports.String()
-		}
-		out = append(out, text)
+		out = append(out, describeBox(b))
 	}
 	return strings.Join(out, "; ")
+}
+
+func describeBox(b flowset.Box) string {
+	text := b.Class.String()
+	if !b.Ports.IsEmpty() && b.Class&(flowset.TCP|flowset.UDP) != 0 {
+		text += "/" + b.Ports.String()
+	}
+	return text
 }
 
 // source finds rules that are not limited to the cluster's addresses.
@@ -422,5 +446,13 @@ func termKey(r ruleset.Rule, term string) string {
 	if term != "" {
 		texts = []string{strings.ToLower(term)}
 	}
-	return string(r.Kind) + " " + strings.Join(texts, " ") + " " + describe(r.Maybe())
+	var flows []string
+	for _, t := range r.Terms {
+		for _, b := range t.Maybe.Boxes() {
+			if text := describeBox(b); !slices.Contains(flows, text) {
+				flows = append(flows, text)
+			}
+		}
+	}
+	return string(r.Kind) + " " + strings.Join(texts, " ") + " " + strings.Join(flows, "; ")
 }

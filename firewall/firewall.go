@@ -13,6 +13,8 @@ import (
 	"github.com/sallyport/sallyport/firewall/azure"
 	"github.com/sallyport/sallyport/firewall/cilium"
 	"github.com/sallyport/sallyport/firewall/networkpolicy"
+	"github.com/sallyport/sallyport/firewall/nftables"
+	"github.com/sallyport/sallyport/firewall/panos"
 	"github.com/sallyport/sallyport/firewall/sheet"
 	"github.com/sallyport/sallyport/firewall/squid"
 	"github.com/sallyport/sallyport/flow"
@@ -130,6 +132,45 @@ var Dialects = []Dialect{
 		Read: func(files []File) (*ruleset.RuleSet, error) {
 			return networkpolicy.Read(files[0].Name, files[0].Data, networkpolicy.Options{})
 		},
+	},
+	{
+		Name: "nftables", Title: "nftables on a router, rules by address", Scope: "both", Matches: "addresses and ports alone",
+		Restrictions: []Restriction{{
+			nftables.AddressesOnly, "nftables compares addresses: a host name is resolved once, when the file is loaded, and there are no wildcards",
+			"nft(8) of nftables 1.0.6, IPv4 address type, 2026-11-23",
+		}},
+		Write: func(p *program.Program) ([]File, []Left) {
+			conf, ids := nftables.Write(p)
+			var left []Left
+			for _, id := range ids {
+				left = append(left, Left{id, nftables.AddressesOnly})
+			}
+			return []File{{"sallyport.nft", conf}}, left
+		},
+		Read: func(files []File) (*ruleset.RuleSet, error) { return nftables.Read(files[0].Name, files[0].Data) },
+	},
+	{
+		Name: "panos", Title: "PAN-OS set commands, 10.2 and later", Scope: "both",
+		Matches: "SNI for HTTPS, Host for HTTP",
+		Restrictions: []Restriction{
+			{panos.HTTPOnly, "URL categories are looked up for HTTP and TLS alone; names on other protocols cannot be said",
+				"knowledgebase.paloaltonetworks.com kA10g000000ClzlCAC, 2026-11-23"},
+			{panos.LongName, "an entry of a URL list has at most 255 characters",
+				"docs.paloaltonetworks.com, Create a Custom URL Category for Cloud NGFW on AWS, 2026-11-23"},
+			{panos.IPv6HoldsIPv4, "IPv4 addresses count among those of IPv6: a prefix that holds ::/96 matches IPv4 too",
+				"docs.paloaltonetworks.com/pan-os/10-1/pan-os-admin/policy, 2026-11-23"},
+			{panos.AppShift, "a connection that App-ID knows as more than ssl or web-browsing is not let through; add that application to the rule",
+				"knowledgebase.paloaltonetworks.com kA10g000000Cm4ICAS, 2026-11-23"},
+		},
+		Write: func(p *program.Program) ([]File, []Left) {
+			conf, ids := panos.Write(p)
+			var left []Left
+			for _, l := range ids {
+				left = append(left, Left(l))
+			}
+			return []File{{"panos.set", conf}}, left
+		},
+		Read: func(files []File) (*ruleset.RuleSet, error) { return panos.Read(files[0].Name, files[0].Data) },
 	},
 	{
 		Name: "sheet", Title: "request sheet for the team that owns the firewall", Scope: "both", Matches: "whatever the firewall does",

@@ -13,6 +13,8 @@ import (
 	"github.com/sallyport/sallyport/firewall/azure"
 	"github.com/sallyport/sallyport/firewall/cilium"
 	"github.com/sallyport/sallyport/firewall/networkpolicy"
+	"github.com/sallyport/sallyport/firewall/nftables"
+	"github.com/sallyport/sallyport/firewall/panos"
 	"github.com/sallyport/sallyport/firewall/sheet"
 	"github.com/sallyport/sallyport/firewall/squid"
 	"github.com/sallyport/sallyport/ruleset"
@@ -47,6 +49,8 @@ var Readers = []Reader{
 		one(func(name string, data []byte) (*ruleset.RuleSet, error) {
 			return networkpolicy.Read(name, data, networkpolicy.Options{})
 		})},
+	{"nftables", "nft files and what nft list ruleset prints", has(`(?m)^[ \t]*(add[ \t]+)?table[ \t]+(ip6?|inet|bridge|netdev|arp)[ \t]`), one(nftables.Read)},
+	{"panos", "PAN-OS set commands", has(`(?m)^set[ \t].*\bsecurity[ \t]+rules[ \t]`), one(panos.Read)},
 	{"sheet", "request sheet of sallyport render, CSV", has(`^(\x{feff})?id,from,to,`), one(sheet.Read)},
 	{"azure-firewall", "ARM JSON, az -o json, Terraform, tfvars, az commands, Bicep", nil, readAzure},
 }

@@ -296,7 +296,33 @@ func (s Set) Covers(t Set) bool { return t.Minus(s).IsEmpty() }
 
 // Equal reports whether s and t hold the same names.
 func (s Set) Equal(t Set) bool {
-	return product(s, t, func(a, b bool) bool { return a != b }).IsEmpty()
+	if len(s.states) == 0 || len(t.states) == 0 {
+		return len(s.states) == len(t.states)
+	}
+	// From every state that trim left a name can be reached, so one that only one
+	// of them has ends the walk.
+	type pair struct{ a, b int32 }
+	seen := map[pair]bool{{0, 0}: true}
+	todo := []pair{{0, 0}}
+	for len(todo) > 0 {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		x, y := s.states[at.a], t.states[at.b]
+		if x.accepts != y.accepts {
+			return false
+		}
+		for c := range symbols {
+			next := pair{x.next[c], y.next[c]}
+			if (next.a == none) != (next.b == none) {
+				return false
+			}
+			if next.a != none && !seen[next] {
+				seen[next] = true
+				todo = append(todo, next)
+			}
+		}
+	}
+	return true
 }
 
 // product walks both automata at once and keeps what keep says.

@@ -95,6 +95,7 @@ type Rule struct {
 	Sources    []Word // as written, nil when the reader does not say
 	Ports      []Word
 	Unknown    []Unknown
+	Inspects   Word     // opens TLS where this says so; the zero Word: it does not
 	Dead       string   // why it can never match, "" when it can
 	Notes      []string // what is odd in it and changes nothing
 }
@@ -193,20 +194,19 @@ func (s RuleSet) Evaluate() Effect {
 		if r.Kind == NAT || r.Dead != "" {
 			continue
 		}
-		rs, rm := r.Sure(), r.Maybe()
-		if r.Action == Allow {
-			// Order matters only to what some rule denies.
-			if denies {
-				sure = append(sure, rs.Minus(decidedMaybe).Boxes()...)
-				maybe = append(maybe, rm.Minus(decided).Boxes()...)
-			} else {
-				sure = append(sure, rs.Boxes()...)
-				maybe = append(maybe, rm.Boxes()...)
+		for _, t := range r.Terms {
+			switch {
+			case r.Action == Allow && denies:
+				sure = append(sure, t.Sure.Minus(decidedMaybe).Boxes()...)
+				maybe = append(maybe, t.Maybe.Minus(decided).Boxes()...)
+			case r.Action == Allow: // order matters only to what some rule denies
+				sure = append(sure, t.Sure.Boxes()...)
+				maybe = append(maybe, t.Maybe.Boxes()...)
 			}
 		}
-		if denies && r.Action == Deny {
-			decided = decided.Union(rs)
-			decidedMaybe = decidedMaybe.Union(rm)
+		if r.Action == Deny {
+			decided = decided.Union(r.Sure())
+			decidedMaybe = decidedMaybe.Union(r.Maybe())
 		}
 	}
 	e.Sure = flowset.Of(sure...)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -146,13 +145,14 @@ func newAuditJSON(r audit.Report, p *program.Program, text map[string][]byte) au
 		Schema: auditSchema, Edition: newEditionJSON(p), Files: r.Files, Dialect: r.Dialect, Rules: r.Rules, Needed: r.Needed,
 		Closed: r.Closed, Assumed: r.Assumed, Extra: r.Extra, Findings: []findingOut{}, Unknown: []unknownJSON{},
 	}
+	places := newLineStarts(text)
 	for _, f := range r.Findings {
 		x := findingOut{
 			f.ID, string(f.Check), string(f.Severity), f.Pos.File, f.Pos.Line, f.Pos.Col, f.Rule, f.Term, f.Text, f.Witness,
 			f.Because, f.Fix, f.Unknown, nil,
 		}
 		for _, e := range f.Edits {
-			x.Edits = append(x.Edits, newEditJSON(e, text))
+			x.Edits = append(x.Edits, places.edit(e))
 		}
 		out.Findings = append(out.Findings, x)
 	}
@@ -202,10 +202,8 @@ func auditText(w io.Writer, r audit.Report, text map[string][]byte) {
 				fmt.Fprintf(w, "  %-8s %s\n", line.key, line.text)
 			}
 		}
-		for line := range strings.Lines(string(audit.Patch(text, f.Edits))) {
-			if changed := line[0] == '-' || line[0] == '+'; changed && !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "+++") {
-				fmt.Fprintf(w, "  %s", line)
-			}
+		for _, line := range audit.Lines(text, f.Edits) {
+			fmt.Fprintf(w, "  %s\n", line)
 		}
 	}
 	if len(r.Unknown) > 0 {

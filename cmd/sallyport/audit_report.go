@@ -31,6 +31,7 @@ func writeSARIF(w io.Writer, r audit.Report, text map[string][]byte) error {
 	for _, check := range audit.Checks() {
 		run.AddRule(string(check)).WithDescription(check.Meaning())
 	}
+	places := newLineStarts(text)
 	for _, f := range r.Findings {
 		message := f.Text
 		for _, more := range []struct{ key, text string }{{"because", f.Because}, {"flow", f.Witness}, {"fix", f.Fix}} {
@@ -57,7 +58,7 @@ func writeSARIF(w io.Writer, r audit.Report, text map[string][]byte) error {
 				WithRegion(sarif.NewRegion().WithStartLine(line).WithStartColumn(col))))
 		}
 		if len(f.Edits) > 0 {
-			result.AddFixe(sarifFix(f, text))
+			result.AddFixe(sarifFix(f, places))
 		}
 		run.AddResult(result)
 	}
@@ -65,7 +66,7 @@ func writeSARIF(w io.Writer, r audit.Report, text map[string][]byte) error {
 }
 
 // sarifFix writes the edits of a finding.
-func sarifFix(f audit.Finding, text map[string][]byte) *sarif.Fix {
+func sarifFix(f audit.Finding, places lineStarts) *sarif.Fix {
 	fix := sarif.NewFix().WithDescription(sarif.NewTextMessage(f.Fix))
 	changes := make(map[string]*sarif.ArtifactChange)
 	for _, e := range f.Edits {
@@ -75,7 +76,7 @@ func sarifFix(f audit.Finding, text map[string][]byte) *sarif.Fix {
 			changes[e.File] = change
 			fix.AddArtifactChange(change)
 		}
-		x := newEditJSON(e, text)
+		x := places.edit(e)
 		change.AddReplacement(sarif.NewReplacement().
 			WithDeletedRegion(sarif.NewRegion().WithStartLine(x.StartLine).WithStartColumn(x.StartColumn).
 				WithEndLine(x.EndLine).WithEndColumn(x.EndColumn)).
@@ -94,10 +95,31 @@ type editJSON struct {
 	Text        string `json:"text"`
 }
 
-func newEditJSON(e audit.Edit, text map[string][]byte) editJSON {
+// lineStarts holds where the lines of files begin.
+type lineStarts map[string][]int
+
+func newLineStarts(text map[string][]byte) lineStarts {
+	out := make(lineStarts)
+	for name, data := range text {
+		starts := []int{0}
+		for i, c := range data {
+			if c == '\n' {
+				starts = append(starts, i+1)
+			}
+		}
+		out[name] = starts
+	}
+	return out
+}
+
+// edit returns an edit with its lines.
+func (l lineStarts) edit(e audit.Edit) editJSON {
 	place := func(off int) (line, col int) {
-		before := string(text[e.File][:off])
-		return 1 + strings.Count(before, "\n"), off - strings.LastIndex(before, "\n")
+		i, exact := slices.BinarySearch(l[e.File], off)
+		if !exact {
+			i--
+		}
+		return i + 1, off - l[e.File][i] + 1
 	}
 	x := editJSON{File: e.File, Text: e.Text}
 	x.StartLine, x.StartColumn = place(e.Start)

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/nameset"
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/portset"
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 // asked is a protocol of an application rule with its port.
@@ -28,6 +29,9 @@ func (m *meaning) application() {
 	var x extent
 	m.sources(&x)
 	protocols := m.applicationProtocols()
+	if v, ok := m.d.val.get("terminatetls"); ok && v.isScalar() && strings.EqualFold(v.text, "true") {
+		m.rule.Inspects = ruleset.Word{Pos: v.pos, Text: v.text}
+	}
 	box := func(i int, a asked, names nameset.Set) flowset.Box {
 		return flowset.Box{Src: x.src[i], Class: a.class, Ports: a.ports, Names: names, Dst: netset.All()}
 	}

@@ -39,10 +39,10 @@ var aliases = map[string]string{
 	"destinationipgroupkeys": "destinationipgroups", "destipg": "destinationipgroups", "destipgroups": "destinationipgroups",
 	"destinationipgroupids": "destinationipgroups",
 	"webcategory":           "webcategories",
-	"terminatetls":          "terminatetls",
-	"cidrs":                 "ipaddresses",
-	"protocoltype":          "type",
-	"nexthopipaddress":      "nexthopaddress", "nexthopinipaddress": "nexthopaddress", "nexthopinip": "nexthopaddress",
+	"enabletlsinsp":         "terminatetls", "enabletlsinspection": "terminatetls",
+	"cidrs":            "ipaddresses",
+	"protocoltype":     "type",
+	"nexthopipaddress": "nexthopaddress", "nexthopinipaddress": "nexthopaddress", "nexthopinip": "nexthopaddress",
 	"route": "routes",
 }
 
