@@ -38,10 +38,12 @@ const (
 	Inspected Check = "tls-inspection"
 	NoProxy   Check = "dns-proxy" // names in network rules without DNS proxy
 	Routing   Check = "asymmetric-routing"
-	Assumed   Check = "assumed" // only what the file does not show may let it through
+	Subnet    Check = "subnet-filtered" // a security group stops traffic within the cluster's subnet
+	Group     Check = "security-group"  // a security group stops what the cluster needs
+	Assumed   Check = "assumed"         // only what the file does not show may let it through
 )
 
-var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, Expired, Inspected, NoProxy, Routing, Assumed}
+var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, Expired, Inspected, NoProxy, Routing, Subnet, Group, Assumed}
 
 var meanings = map[Check]string{
 	Void:      "A network rule lets everything through before the rules by name are asked",
@@ -57,6 +59,8 @@ var meanings = map[Check]string{
 	Inspected: "TLS of the API server is opened and inspected, which breaks its client certificates",
 	NoProxy:   "Names in network rules need the firewall's DNS proxy",
 	Routing:   "Replies of a public load balancer leave by the default route and are dropped",
+	Subnet:    "A network security group stops traffic within the cluster's subnet, which AKS does not support",
+	Group:     "A network security group stops what the cluster needs before the firewall sees it",
 	Assumed:   "Only what the files do not show may let it through",
 }
 
@@ -125,13 +129,16 @@ func Run(rules *ruleset.RuleSet, p *program.Program) Report {
 	a.wants()
 	a.tunnel = tunnelPorts(p.NotAsked)
 	a.void()
-	a.missing()
+	if len(rules.Rules) > 0 || len(rules.Routes)+len(rules.Security) == 0 {
+		a.missing()
+	}
 	a.terms()
 	a.shadowed()
 	a.dead()
 	a.inspected()
 	a.proxy()
 	a.routing()
+	a.groups()
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
 		return cmp.Or(slices.Index(order, x.Check)-slices.Index(order, y.Check),
 			cmp.Compare(x.Pos.File, y.Pos.File), x.Pos.Line-y.Pos.Line, x.Pos.Col-y.Pos.Col)

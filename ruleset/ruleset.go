@@ -133,6 +133,8 @@ type RuleSet struct {
 	Notes   []Statement
 	DNS     DNS
 	Routes  []Route
+	// Security is the rules of network security groups, in no order.
+	Security []SecurityRule
 }
 
 // Statement is something a file says beside its rules.
@@ -156,6 +158,19 @@ type Route struct {
 	NextHop  string // VirtualAppliance, Internet, VirtualNetworkGateway ...
 	Address  string // of an appliance
 	Resolved bool   // whether prefix and next hop are known
+}
+
+// SecurityRule is a rule of a group around a subnet. Of a group the rule with the
+// lowest priority decides; for what no rule matches, traffic within the network
+// and out of it passes, and other traffic in does not.
+type SecurityRule struct {
+	Pos         Position
+	Group, Name string
+	Priority    int
+	Outbound    bool
+	Allow       bool
+	Sure, Maybe flowset.Set
+	Doubt       string // what of it is not known, "" when all is
 }
 
 // Effect is what a rule set does.

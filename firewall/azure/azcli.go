@@ -148,6 +148,30 @@ func (c *commands) az(cmd command) {
 		}
 		name, _ := o.one("name", "n")
 		c.out = append(c.out, o.object("microsoft.network/ipgroups", newField("name", name.pos, name), newField("ipAddresses", o.pos, addresses)))
+	case "nsg rule create":
+		out := o.object("")
+		for _, key := range []string{"direction", "access"} { // what az takes when they are not given
+			if _, ok := o.one(key); !ok {
+				out.fields = append(out.fields, newField(key, o.pos, value{kind: text, pos: o.pos, text: map[string]string{"direction": "Inbound", "access": "Allow"}[key]}))
+			}
+		}
+		for _, f := range [][]string{{"name", "n"}, {"networksecuritygroupname", "nsgname"}, {"priority"}, {"direction"}, {"access"}, {"protocols"}} {
+			if v, ok := o.one(f...); ok {
+				out.fields = append(out.fields, newField(f[0], v.pos, v))
+			}
+		}
+		for _, key := range []string{"sourceaddressprefixes", "destinationaddressprefixes", "destinationportranges", "sourceportranges"} {
+			v, ok := o.list(key)
+			if !ok {
+				star := value{kind: text, pos: o.pos, text: "*"}
+				if key == "destinationportranges" {
+					star.text = "80"
+				}
+				v = star
+			}
+			out.fields = append(out.fields, newField(key, o.pos, v))
+		}
+		c.out = append(c.out, out)
 	case "route-table route create":
 		out := o.object("")
 		for _, f := range [][]string{{"name", "n"}, {"addressprefix"}, {"nexthoptype"}, {"nexthopaddress"}} {

@@ -48,6 +48,8 @@ type finder struct {
 	bases  map[string]string // policy -> the policy it inherits from
 	routes []ruleset.Route
 	dns    dnsFacts
+
+	security []ruleset.SecurityRule
 }
 
 // place is where the walk stands.
@@ -57,6 +59,7 @@ type place struct {
 	first  priority
 	when   string
 	typ    string
+	nsg    string // network security group
 }
 
 func (f *finder) walk(v value, at place, depth int) {
@@ -103,6 +106,12 @@ func (f *finder) object(v value, at place, depth int) {
 		f.policyDNS(v)
 	case "azurefirewalls", "azurermfirewall":
 		f.firewallDNS(v)
+	case "networksecuritygroups", "azurermnetworksecuritygroup":
+		at.nsg = lastSegment(name)
+	}
+	if isSecurityRule(v) {
+		f.securityRule(v, at.nsg)
+		return
 	}
 	if _, ok := v.get("nexthoptype"); ok {
 		f.route(v)

@@ -20,7 +20,7 @@ func (r *reader) ruleSet() *ruleset.RuleSet {
 		f.walk(t, place{first: priority{known: true}}, 0)
 	}
 	f.order()
-	out := &ruleset.RuleSet{Dialect: Dialect, Files: r.files, Text: r.text, Default: ruleset.Deny, Routes: f.routes}
+	out := &ruleset.RuleSet{Dialect: Dialect, Files: r.files, Text: r.text, Default: ruleset.Deny, Routes: f.routes, Security: f.security}
 	disordered := f.disordered()
 	for _, d := range f.drafts {
 		m := &meaning{r: r, f: f, d: d}
