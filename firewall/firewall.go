@@ -36,6 +36,8 @@ type Dialect struct {
 	Scope        string // whose traffic it sees: "node", "pod" or "both"
 	Matches      string // what a name is compared with
 	Restrictions []Restriction
+	Settings     []Setting
+	with         func(values map[string]string) (Dialect, error) // nil when it has no settings
 	// Write translates the rules of p, and names those that a restriction keeps
 	// it from saying.
 	Write func(p *program.Program) (files []File, left []Left)
@@ -69,7 +71,16 @@ type Extra struct {
 
 // azureDialect is one of the forms in which Azure Firewall is configured.
 func azureDialect(name, title, file string, write func(*program.Program, azure.Layout) ([]byte, []flow.RuleID)) Dialect {
+	return azureWith(name, title, file, write, azure.DefaultLayout)
+}
+
+func azureWith(name, title, file string, write func(*program.Program, azure.Layout) ([]byte, []flow.RuleID), layout azure.Layout) Dialect {
 	return Dialect{
+		Settings: azureSettings,
+		with: func(values map[string]string) (Dialect, error) {
+			l, err := azureLayout(values)
+			return azureWith(name, title, file, write, l), err
+		},
 		Name: name, Title: title, Scope: "both", Matches: "SNI for HTTPS, Host for HTTP",
 		Restrictions: []Restriction{{
 			ID: azure.WildcardInNetworkRule, Text: "network rules take names without wildcards alone, and need the DNS proxy for them",
@@ -82,7 +93,7 @@ func azureDialect(name, title, file string, write func(*program.Program, azure.L
 			Source: "armnetwork v9.0.0, FirewallPolicyRuleApplicationProtocol, 2026-11-23",
 		}},
 		Write: func(p *program.Program) ([]File, []Left) {
-			data, ids := write(p, azure.DefaultLayout)
+			data, ids := write(p, layout)
 			var left []Left
 			for _, id := range ids {
 				r, _ := p.Rule(id)
@@ -102,8 +113,8 @@ var Dialects = []Dialect{
 	azureDialect("azure-terraform", "Azure Firewall policy, Terraform azurerm", "main.tf", azure.Terraform),
 	azureDialect("azure-cli", "Azure Firewall policy, script of az commands", "apply.sh", azure.AzCLI),
 	azureDialect("azure-bicep", "Azure Firewall policy, Bicep", "main.bicep", azure.Bicep),
-	ciliumDialect("cilium-nodes", "Cilium host policy for nodes, 1.19 and later", "node", cilium.Nodes),
-	ciliumDialect("cilium-pods", "Cilium policy for pods, 1.19 and later", "pod", cilium.Pods),
+	ciliumDialect("cilium-nodes", "Cilium host policy for nodes", "node", cilium.Nodes),
+	ciliumDialect("cilium-pods", "Cilium policy for pods", "pod", cilium.Pods),
 	{
 		Name: "networkpolicy", Title: "Kubernetes ClusterNetworkPolicy, v1alpha2", Scope: "pod", Matches: "an address learned from DNS",
 		Restrictions: []Restriction{
@@ -201,10 +212,20 @@ const networkPolicyTypes = "kubernetes-sigs/network-policy-api apis/v1alpha2/clu
 
 // ciliumDialect is Cilium for nodes or for pods.
 func ciliumDialect(name, title, sees string, scope cilium.Scope) Dialect {
-	o := cilium.Options{Scope: scope, Version: cilium.Version{Major: 1, Minor: 19}}
+	return ciliumWith(name, title, sees, cilium.Options{Scope: scope, Version: cilium.Version{Major: 1, Minor: 19}})
+}
+
+func ciliumWith(name, title, sees string, o cilium.Options) Dialect {
 	return Dialect{
+		Settings: ciliumSettings,
+		with: func(values map[string]string) (Dialect, error) {
+			v, err := ciliumVersion(values)
+			return ciliumWith(name, title, sees, cilium.Options{Scope: o.Scope, Version: v}), err
+		},
 		Name: name, Title: title, Scope: sees, Matches: "an address learned from DNS",
 		Restrictions: []Restriction{
+			{cilium.DepthLimit, "before 1.19 no pattern stands for any depth, and **.x silently means *.x; names are let through to four labels below",
+				"github.com/cilium/cilium/pull/43420; pkg/fqdn/matchpattern/matchpattern.go of v1.18.4 and v1.19.0, 2026-11-23"},
 			{cilium.OtherSources, "a policy is about all nodes, or about all pods, by label; other sources and a part of them by address cannot be said",
 				"docs.cilium.io/en/latest/security/policy/host; pkg/policy/api/rule.go v1.19.0, 2026-11-23"},
 			{cilium.InsideCluster, "rules by address do not apply to destinations inside the cluster", "pkg/policy/api/egress.go v1.19.0, ToCIDR, 2026-11-23"},

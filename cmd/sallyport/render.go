@@ -21,7 +21,7 @@ const renderSchema = "sallyport.render/1"
 func renderCommand() *cobra.Command {
 	var file, dir, format string
 	var list bool
-	var accept []string
+	var accept, settings []string
 	c := &cobra.Command{
 		Use:   "render TARGET",
 		Short: "Write the rules in the language of a firewall you have, and prove the translation",
@@ -51,6 +51,10 @@ Exit codes: 0 equal (or wider as accepted), 1 narrower in named gaps, 2 bad inpu
 			d, ok := firewall.Find(args[0])
 			if !ok {
 				return fmt.Errorf("target %q is not known; sallyport render --list shows those there are", args[0])
+			}
+			d, err := d.With(settings)
+			if err != nil {
+				return err
 			}
 			_, p, err := load(c, file)
 			if err != nil {
@@ -109,6 +113,7 @@ Exit codes: 0 equal (or wider as accepted), 1 narrower in named gaps, 2 bad inpu
 	clusterFlag(c, &file)
 	c.Flags().StringVarP(&dir, "directory", "d", "", "write every file of the translation into this directory")
 	c.Flags().StringSliceVar(&accept, "accept-wider", nil, "restrictions for which the translation may let through more, by id")
+	c.Flags().StringArrayVar(&settings, "with", nil, "setting of the target, KEY=VALUE, such as priority=300; --list -o json shows them")
 	c.Flags().BoolVar(&list, "list", false, "list the targets and what each cannot say")
 	formatFlag(c, &format, "of --list: table, json, yaml, csv or md")
 	return c
@@ -156,12 +161,18 @@ func writeDialects(c *cobra.Command, format string) error {
 		Text   string `json:"text"`
 		Source string `json:"source"`
 	}
+	type settingJSON struct {
+		Key     string `json:"key"`
+		Text    string `json:"text"`
+		Default string `json:"default"`
+	}
 	type dialectJSON struct {
 		Name         string            `json:"name"`
 		Title        string            `json:"title"`
 		Scope        string            `json:"scope"`
 		Matches      string            `json:"matches"`
 		Restrictions []restrictionJSON `json:"restrictions"`
+		Settings     []settingJSON     `json:"settings"` // what --with takes
 	}
 	doc := struct {
 		Schema   string        `json:"schema"`
@@ -169,7 +180,10 @@ func writeDialects(c *cobra.Command, format string) error {
 	}{Schema: renderSchema}
 	t := table{head: []string{"TARGET", "WHAT IT IS", "SEES", "A NAME IS", "CANNOT SAY"}}
 	for _, d := range firewall.Dialects {
-		x := dialectJSON{d.Name, d.Title, d.Scope, d.Matches, []restrictionJSON{}}
+		x := dialectJSON{d.Name, d.Title, d.Scope, d.Matches, []restrictionJSON{}, []settingJSON{}}
+		for _, s := range d.Settings {
+			x.Settings = append(x.Settings, settingJSON(s))
+		}
 		var cannot []string
 		for _, r := range d.Restrictions {
 			x.Restrictions = append(x.Restrictions, restrictionJSON(r))

@@ -5,6 +5,7 @@ package azure
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -90,3 +91,8 @@ func short(s string) string {
 	}
 	return s
 }
+
+var azureNameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,78}[A-Za-z0-9_]$|^[A-Za-z0-9]$`)
+
+// ValidName reports whether Azure takes name for a policy or a group.
+func ValidName(name string) bool { return azureNameForm.MatchString(name) }
