@@ -8,4 +8,4 @@ package importer
 import "time"
 
 // limit is how long a hostile document may take under the race detector.
-const limit = 10 * time.Second
+const limit = 30 * time.Second

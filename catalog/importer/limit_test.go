@@ -8,4 +8,4 @@ package importer
 import "time"
 
 // limit is how long a hostile document may take.
-const limit = time.Second
+const limit = 5 * time.Second
