@@ -26,7 +26,7 @@ func auditCommand() *cobra.Command {
 		Use:   "audit FILE...",
 		Short: "Say what a firewall you have is missing, and where it is too wide, obsolete or dead",
 		Long: `Compare a firewall's own files with what the cluster needs, as sets of flows. Files
-that belong together are given together. Azure Firewall is read, policies and
+that belong together are given together, or their folder. Azure Firewall is read, policies and
 classic: ARM JSON with comments, az -o json exports, Terraform with its tfvars, az
 CLI scripts (also in Markdown), and Bicep; and squid.conf, Cilium's and Kubernetes'
 policies, and request sheets.

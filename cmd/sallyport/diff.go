@@ -81,23 +81,7 @@ func firewallFlags(c *cobra.Command, values *[]string) {
 // readSide reads a file, a folder, or a cluster description.
 func readSide(c *cobra.Command, path string, values []string) (*ruleset.RuleSet, error) {
 	location, _ := c.Flags().GetString("location")
-	names := []string{path}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		names = nil
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			if e.Type().IsRegular() && !strings.HasPrefix(e.Name(), ".") {
-				names = append(names, filepath.Join(path, e.Name()))
-			}
-		}
-		if len(names) == 0 {
-			return nil, fmt.Errorf("%s: holds no file", path)
-		}
-	}
-	files, err := readFiles(names)
+	files, err := readFiles([]string{path})
 	if err != nil {
 		return nil, err
 	}
@@ -111,10 +95,22 @@ func readSide(c *cobra.Command, path string, values []string) (*ruleset.RuleSet,
 	return readFirewall(c, location, files, values)
 }
 
-// readFiles reads the files of a firewall.
+// readFiles reads the files of a firewall; a folder stands for the files in it.
 func readFiles(names []string) ([]firewall.File, error) {
 	var out []firewall.File
 	for _, name := range names {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			inside, err := filesIn(name)
+			if err != nil {
+				return nil, err
+			}
+			more, err := readFiles(inside)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, more...)
+			continue
+		}
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -128,6 +124,24 @@ func readFiles(names []string) ([]firewall.File, error) {
 			return nil, fmt.Errorf("%s: is longer than %d MiB", name, maxConfig>>20)
 		}
 		out = append(out, firewall.File{Name: name, Data: data})
+	}
+	return out, nil
+}
+
+// filesIn lists the files of a folder, without hidden ones.
+func filesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && !strings.HasPrefix(e.Name(), ".") {
+			out = append(out, filepath.Join(dir, e.Name()))
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: holds no file", dir)
 	}
 	return out, nil
 }
