@@ -79,6 +79,9 @@ func (a *auditor) missing() {
 		}
 		a.r.Closed++
 		f.Text = what + " is needed and nothing lets it through"
+		if from := a.others(n); from != "" {
+			f.Text = fmt.Sprintf("%s is needed and let through for others (%s), but not for the cluster's %s", what, from, a.p.Visible())
+		}
 		if len(o.ExitCodes) > 0 {
 			f.Severity = Critical
 			f.Text += fmt.Sprintf("; nodes end with exit code %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(o.ExitCodes), " ", " or "), "[]"))
@@ -100,6 +103,23 @@ func (a *auditor) missing() {
 			Fix:  "give the files or values that say what these sources are",
 		}, "sources")
 	}
+}
+
+// others returns the sources for which some rule lets a need through, when they
+// are not the cluster's.
+func (a *auditor) others(n need) string {
+	for _, r := range a.rules.Rules {
+		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT || r.Dead != "" || among(a.voids, r) {
+			continue
+		}
+		for _, t := range r.Terms {
+			if t.Sure.IsEmpty() || !withoutSource(t.Sure).Covers(n.anyone) {
+				continue
+			}
+			return t.Sure.Boxes()[0].Src.String()
+		}
+	}
+	return ""
 }
 
 // reasons lists what of the rules is unknown beside sources, each once.

@@ -74,3 +74,66 @@ allow:
 		t.Errorf("%d of %d patched", patched, all)
 	}
 }
+
+func TestAStarThatIsWrittenAsAnEscapeIsAStar(t *testing.T) {
+	p := compiled(t, "westeurope")
+	d, _ := firewall.Find("azure-bicep")
+	tr, err := firewall.Translate(d, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(tr.Files[0].Data), "'login.microsoftonline.com'", `'\u{2a}.microsoftonline.com'`, 1)
+	if got := found(run(t, p, azure.File{Name: "main.bicep", Data: []byte(text)})); !slices.Equal(got, []string{"too-wide *.microsoftonline.com"}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestWhatIsLetThroughForOthersAloneIsMissedWithTheirAddresses(t *testing.T) {
+	p := compiled(t, "westeurope")
+	d, _ := firewall.Find("azure-arm")
+	tr, err := firewall.Translate(d, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(tr.Files[0].Data), "10.240.0.0/16", "10.9.0.0/16")
+	r := run(t, p, azure.File{Name: "x.json", Data: []byte(text)})
+	if len(r.Findings) == 0 || r.Closed != len(p.Rules) || !strings.Contains(r.Findings[0].Text, "let through for others (10.9.0.0/16), but not for the cluster's 10.240.0.0/16") {
+		t.Errorf("%d closed: %+v", r.Closed, r.Findings)
+	}
+}
+
+func TestANameThatIsOpenForASecondProtocolKeepsItsPlace(t *testing.T) {
+	p := compiled(t, "westeurope")
+	const hub = `resource g 'Microsoft.Network/firewallPolicies/ruleCollectionGroups@2023-04-01' = {
+  name: 'hub/names'
+  properties: {
+    priority: 300
+    ruleCollections: [
+      {
+        ruleCollectionType: 'FirewallPolicyFilterRuleCollection'
+        name: 'names'
+        priority: 100
+        action: { type: 'Allow' }
+        rules: [
+          {
+            ruleType: 'ApplicationRule'
+            name: 'images'
+            sourceAddresses: [ '10.240.0.0/16' ]
+            protocols: [
+              { protocolType: 'Http', port: 80 }
+              { protocolType: 'Https', port: 443 }
+            ]
+            targetFqdns: [ '*.data.mcr.microsoft.com' ]
+          }
+        ]
+      }
+    ]
+  }
+}
+`
+	for _, f := range run(t, p, azure.File{Name: "main.bicep", Data: []byte(hub)}).Findings {
+		if f.Check == audit.TooWide && (len(f.Edits) > 0 || f.Severity != audit.Low || !strings.Contains(f.Text, "for more than it is needed for: http/80")) {
+			t.Errorf("%+v", f)
+		}
+	}
+}

@@ -229,6 +229,8 @@ func (p *exprParser) primary() *expr {
 		return p.object()
 	}
 	switch w := p.word(); {
+	case w == "" && p.off >= len(p.d):
+		return bad(pos, "an expression is missing")
 	case w == "":
 		start := p.off
 		p.off++

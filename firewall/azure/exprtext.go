@@ -5,6 +5,7 @@ package azure
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 )
 
@@ -53,6 +54,14 @@ func (p *exprParser) text() *expr {
 				b.WriteByte('\t')
 			case 'r':
 				b.WriteByte('\r')
+			case 'u': // \u{2a}
+				hex, _, ok := bytes.Cut(p.d[p.off:min(len(p.d), p.off+10)], []byte("}"))
+				n, err := strconv.ParseUint(string(bytes.TrimPrefix(hex, []byte("{"))), 16, 32)
+				if !ok || err != nil || len(hex) < 2 || hex[0] != '{' {
+					return bad(pos, "an escape that is not understood")
+				}
+				b.WriteRune(rune(n))
+				p.off += len(hex) + 1
 			default:
 				b.WriteByte(e)
 			}
