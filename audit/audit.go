@@ -113,16 +113,17 @@ type Report struct {
 	Extra        int // terms that let through what the cluster does not need
 	Findings     []Finding
 	Unknown      []ruleset.Unknown
+	Notes        []ruleset.Statement // what the files say beside their rules
 }
 
 // Run compares a firewall with a program.
 func Run(rules *ruleset.RuleSet, p *program.Program) Report {
-	a := &auditor{rules: rules, p: p, effect: rules.Evaluate(), said: make(map[string]bool), ids: make(map[string]int), now: time.Now()}
+	a := &auditor{rules: rules, p: p, effect: rules.Evaluate(), said: make(map[string]bool), ids: make(map[string]int), gone: make(map[ruleset.Position]bool), now: time.Now()}
 	a.anyone = a.effect
 	if slices.ContainsFunc(rules.Rules, sourceUnknown) {
 		a.anyone = widened(rules, nil).Evaluate()
 	}
-	a.r = Report{Edition: p.Edition, Files: rules.Files, Dialect: rules.Dialect, Rules: len(rules.Rules), Unknown: slices.Clone(rules.Unknown)}
+	a.r = Report{Edition: p.Edition, Files: rules.Files, Dialect: rules.Dialect, Rules: len(rules.Rules), Unknown: slices.Clone(rules.Unknown), Notes: rules.Notes}
 	for _, r := range rules.Rules {
 		a.r.Unknown = append(a.r.Unknown, r.Unknown...)
 	}
@@ -152,9 +153,10 @@ type auditor struct {
 	effect  ruleset.Effect
 	anyone  ruleset.Effect // as if rules whose source is not known were for everybody
 	needs   []need
-	needed  flowset.Set    // union of needs
-	voids   []ruleset.Rule // network rules that decide before the rules by name
-	expired []need         // exceptions whose time is over
+	needed  flowset.Set               // union of needs
+	voids   []ruleset.Rule            // network rules that decide before the rules by name
+	gone    map[ruleset.Position]bool // terms that some patch takes away
+	expired []need                    // exceptions whose time is over
 	now     time.Time
 	tunnel  []program.NotAsked // ports of the old tunnel, those listed for others first
 	said    map[string]bool

@@ -28,7 +28,7 @@ func (a *auditor) groups() {
 	}
 	own := a.p.Visible()
 	for name, rules := range byName {
-		if len(byName) > 1 && !around(name, rules, own) {
+		if !around(name, rules, own) && (len(byName) > 1 || forOthers(name)) {
 			continue
 		}
 		slices.SortStableFunc(rules, func(x, y ruleset.SecurityRule) int { return cmp.Compare(x.Priority, y.Priority) })
@@ -90,6 +90,14 @@ func around(name string, rules []ruleset.SecurityRule, own netset.Set) bool {
 		return slices.ContainsFunc(r.Sure.Boxes(), func(b flowset.Box) bool {
 			return own.Covers(b.Src) || own.Covers(b.Dst)
 		})
+	})
+}
+
+// forOthers reports whether a group is called after something that is no cluster.
+func forOthers(name string) bool {
+	lower := strings.ToLower(name)
+	return slices.ContainsFunc([]string{"bastion", "jump", "appgw", "gateway", "firewall", "vm"}, func(w string) bool {
+		return strings.Contains(lower, w)
 	})
 }
 

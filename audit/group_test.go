@@ -76,3 +76,32 @@ func TestASecurityGroupThatCutsTheSubnetIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestARuleForOneAddressDoesNotHideTheDenialBehindIt(t *testing.T) {
+	p := compiled(t, "westeurope")
+	group := func(name string) azure.File {
+		return azure.File{Name: "nsg.bicep", Data: []byte(`resource nsg 'Microsoft.Network/networkSecurityGroups@2023-04-01' = {
+  name: '` + name + `'
+  properties: {
+    securityRules: [
+      {
+        name: 'one'
+        properties: { priority: 100, direction: 'Outbound', access: 'Allow', protocol: '*', sourcePortRange: '*', destinationPortRange: '80', sourceAddressPrefix: '*', destinationAddressPrefix: '8.8.8.8' }
+      }
+      {
+        name: 'rest'
+        properties: { priority: 200, direction: 'Outbound', access: 'Deny', protocol: '*', sourcePortRange: '*', destinationPortRange: '*', sourceAddressPrefix: '*', destinationAddressPrefix: '*' }
+      }
+    ]
+  }
+}
+`)}
+	}
+	for name, want := range map[string][]string{
+		"snet-workload": {"subnet-filtered rest", "security-group rest"}, "nsg-bastion": nil,
+	} {
+		if got := found(run(t, p, group(name))); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}

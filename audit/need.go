@@ -130,7 +130,7 @@ func (a *auditor) reasons() string {
 			continue
 		}
 		for _, u := range r.Unknown {
-			if u.Part != "source" && !slices.Contains(out, u.Text) {
+			if u.Part != "source" && u.Text != "" && !slices.Contains(out, u.Text) {
 				out = append(out, u.Text)
 			}
 		}

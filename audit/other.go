@@ -32,15 +32,21 @@ func (a *auditor) shadowed() {
 			if !earlier.know {
 				earlier.sure, earlier.know = before.Sure(), true
 			}
-			if slices.ContainsFunc(r.Terms, func(t ruleset.Term) bool { return !earlier.sure.Covers(t.Maybe) }) {
+			if among(a.voids, before) || slices.ContainsFunc(r.Terms, func(t ruleset.Term) bool { return !earlier.sure.Covers(t.Maybe) }) {
 				continue
 			}
-			a.find(Finding{
+			f := Finding{
 				Check: Shadowed, Severity: Low, Pos: r.Pos, Rule: r.String(), Term: r.Name,
 				Text:    fmt.Sprintf("%s decides for everything that %s matches", before, r),
 				Because: fmt.Sprintf("%s at %s is tried first", before, before.Pos), Fix: "remove " + r.Name,
-				Edits: a.dropRule(r),
-			}, termKey(r, ""))
+			}
+			if i := slices.IndexFunc(before.Terms, func(t ruleset.Term) bool { return a.gone[t.Pos] }); i >= 0 {
+				// It is what stays when the wide one goes.
+				f.Severity, f.Fix = Info, "narrow "+before.Terms[i].Text+" and keep this"
+			} else {
+				f.Edits = a.dropRule(r)
+			}
+			a.find(f, termKey(r, ""))
 			break
 		}
 		p := &placed{rule: i}

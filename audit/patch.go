@@ -31,7 +31,8 @@ func Patch(files map[string][]byte, edits []Edit) []byte {
 	var out []byte
 	after := Apply(files, edits)
 	for _, name := range slices.Sorted(maps.Keys(after)) {
-		out = append(out, diff.Diff(name, files[name], name, after[name])...)
+		shown := path.Clean(strings.ReplaceAll(name, `\`, "/")) // git apply takes no ./
+		out = append(out, diff.Diff(shown, files[name], shown, after[name])...)
 	}
 	return out
 }

@@ -104,7 +104,7 @@ func applied(t *testing.T, p *program.Program, files ...azure.File) (patched, al
 		return out
 	}
 	for _, f := range before.Findings {
-		if f.Unknown {
+		if f.Unknown || f.Check == audit.Shadowed && f.Severity == audit.Info {
 			continue
 		}
 		all++
@@ -143,5 +143,26 @@ func applied(t *testing.T, p *program.Program, files ...azure.File) (patched, al
 		}
 	}
 	t.Logf("%d of %d findings have a patch", patched, all)
+
+	// All together, they take nothing away that the cluster needs.
+	var edits []audit.Edit
+	for _, f := range before.Findings {
+		edits = append(edits, f.Edits...)
+	}
+	changed := slices.Clone(files)
+	for i := range changed {
+		if data, ok := audit.Apply(text, edits)[changed[i].Name]; ok {
+			changed[i].Data = data
+		}
+	}
+	r := run(t, p, changed...)
+	for _, f := range r.Findings {
+		if f.Check == audit.Missing && !slices.ContainsFunc(before.Findings, func(o audit.Finding) bool { return o.Need == f.Need }) {
+			t.Errorf("all patches together bring %s: %s", f.ID, f.Text)
+		}
+	}
+	if r.Closed > before.Closed || r.Assumed > before.Assumed+before.Closed+len(before.Findings) {
+		t.Errorf("all patches together: %d closed and %d unknown, before %d and %d", r.Closed, r.Assumed, before.Closed, before.Assumed)
+	}
 	return patched, all
 }

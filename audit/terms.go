@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/flowset"
 	"github.com/sallyport/sallyport/nameset"
 	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/portset"
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/ruleset"
 )
@@ -176,6 +177,12 @@ func (a *auditor) tagged(t ruleset.Term) flowset.Set {
 	tag := strings.ToLower(t.Text)
 	if tag == "internet" || tag == "azurecloud" || strings.HasPrefix(tag, "azurecloud.") {
 		return withoutSource(t.Maybe)
+	}
+	// Every port by every protocol is too much for whatever addresses they are.
+	for _, b := range t.Maybe.Boxes() {
+		if b.Class == flowset.AnyTraffic && b.Ports.Equal(portset.All()) && coversInternet(b.Dst) {
+			return withoutSource(t.Maybe)
+		}
 	}
 	return flowset.Set{}
 }
@@ -357,6 +364,9 @@ func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) 
 	default:
 		f.Edits = a.replaceTerm(t, names)
 	}
+	if len(f.Edits) > 0 {
+		a.gone[t.Pos] = true
+	}
 	f.Text = fmt.Sprintf("%s lets through more than anything asks for: %s", t.Text, describe(set))
 	if len(names) == 1 && names[0] == t.Text {
 		// The name is right, and what it may be reached by is too much: that is
@@ -376,10 +386,11 @@ func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) 
 	a.find(f, termKey(r, t.Text))
 }
 
-// elsewhere reports whether some other term lets a need through.
+// elsewhere reports whether some other term lets a need through, one that no
+// patch takes away: patches are applied together.
 func (a *auditor) elsewhere(n need, but ruleset.Term) bool {
 	for _, r := range a.rules.Rules {
-		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT || r.Dead != "" {
+		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT || r.Dead != "" || among(a.voids, r) {
 			continue
 		}
 		for _, t := range r.Terms {
@@ -387,7 +398,7 @@ func (a *auditor) elsewhere(n need, but ruleset.Term) bool {
 			if sourceUnknown(r) {
 				set = withoutSource(t.Maybe)
 			}
-			if t.Pos != but.Pos && set.Covers(n.set) {
+			if t.Pos != but.Pos && !a.gone[t.Pos] && set.Covers(n.set) {
 				return true
 			}
 		}
@@ -422,7 +433,7 @@ func describeBox(b flowset.Box) string {
 func (a *auditor) source(r ruleset.Rule) {
 	own := a.p.Visible()
 	for _, u := range r.Unknown {
-		if u.Part == "source" {
+		if u.Part == "source" || u.Part == "rules" {
 			return
 		}
 	}

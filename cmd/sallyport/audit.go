@@ -111,6 +111,14 @@ type auditJSON struct {
 	Extra    int           `json:"openAndNotNeeded"`
 	Findings []findingOut  `json:"findings"`
 	Unknown  []unknownJSON `json:"unknown"`
+	Notes    []noteJSON    `json:"notes"` // what the files say beside their rules
+}
+
+type noteJSON struct {
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Text   string `json:"text"`
 }
 
 type findingOut struct {
@@ -143,7 +151,7 @@ type unknownJSON struct {
 func newAuditJSON(r audit.Report, p *program.Program, text map[string][]byte) auditJSON {
 	out := auditJSON{
 		Schema: auditSchema, Edition: newEditionJSON(p), Files: r.Files, Dialect: r.Dialect, Rules: r.Rules, Needed: r.Needed,
-		Closed: r.Closed, Assumed: r.Assumed, Extra: r.Extra, Findings: []findingOut{}, Unknown: []unknownJSON{},
+		Closed: r.Closed, Assumed: r.Assumed, Extra: r.Extra, Findings: []findingOut{}, Unknown: []unknownJSON{}, Notes: []noteJSON{},
 	}
 	places := newLineStarts(text)
 	for _, f := range r.Findings {
@@ -158,6 +166,9 @@ func newAuditJSON(r audit.Report, p *program.Program, text map[string][]byte) au
 	}
 	for _, u := range r.Unknown {
 		out.Unknown = append(out.Unknown, unknownJSON{u.Pos.File, u.Pos.Line, u.Pos.Col, u.Part, u.Text, u.Why})
+	}
+	for _, n := range r.Notes {
+		out.Notes = append(out.Notes, noteJSON{n.Pos.File, n.Pos.Line, n.Pos.Col, n.Text})
 	}
 	return out
 }
@@ -204,6 +215,12 @@ func auditText(w io.Writer, r audit.Report, text map[string][]byte) {
 		}
 		for _, line := range audit.Lines(text, f.Edits) {
 			fmt.Fprintf(w, "  %s\n", line)
+		}
+	}
+	if len(r.Notes) > 0 {
+		fmt.Fprintf(w, "\nNOTES\n")
+		for _, n := range r.Notes {
+			fmt.Fprintf(w, "  %s: %s\n", n.Pos, n.Text)
 		}
 	}
 	if len(r.Unknown) > 0 {

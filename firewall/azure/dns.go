@@ -32,7 +32,7 @@ func (d *dnsFacts) say(v value, when string) {
 // policyDNS reads dnsSettings.enableProxy of a policy, or the block dns of
 // Terraform. A policy without it has no proxy, unless it inherits one.
 func (f *finder) policyDNS(v value) {
-	for _, name := range []string{"dnssettings", "dns"} {
+	for _, name := range []string{"dnssettings", "dns", "firewallpolicydns"} {
 		settings, ok := v.get(name)
 		if !ok || settings.kind == null {
 			continue

@@ -109,6 +109,9 @@ func (f *finder) object(v value, at place, depth int) {
 	case "networksecuritygroups", "azurermnetworksecuritygroup":
 		at.nsg = lastSegment(name)
 	}
+	if typ == "" && v.has("firewallpolicydns") { // the module of Azure Verified Modules
+		f.policyDNS(v)
+	}
 	if isSecurityRule(v) {
 		f.securityRule(v, at.nsg)
 		return

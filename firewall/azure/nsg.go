@@ -48,7 +48,10 @@ func (f *finder) securityRule(v value, group string) {
 	box[sure].Dst, box[maybe].Dst = f.securityAddresses(v, "destinationaddress")
 	ports := func(key string) (s, m portset.Set) {
 		for _, name := range []string{key, key + "s"} {
-			list, _ := v.get(name)
+			list, ok := v.get(name)
+			if !ok {
+				continue
+			}
 			for _, e := range list.entries() {
 				text := strings.TrimSpace(e.text)
 				set, err := portset.Parse(text)
@@ -89,7 +92,10 @@ func (f *finder) securityRule(v value, group string) {
 // application security groups nobody knows the members.
 func (f *finder) securityAddresses(v value, side string) (s, m netset.Set) {
 	for _, name := range []string{side + "prefix", side + "prefixes"} {
-		list, _ := v.get(name)
+		list, ok := v.get(name)
+		if !ok {
+			continue
+		}
 		for _, e := range list.entries() {
 			a := f.address(e)
 			switch strings.ToLower(strings.TrimSpace(e.text)) {
