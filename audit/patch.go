@@ -161,6 +161,17 @@ func (a *auditor) dropRule(r ruleset.Rule) []Edit {
 		}
 		return []Edit{{r.Pos.File, start, end, ""}}
 	}
+	// A collection without rules is refused in some of the forms, so the last rule
+	// takes it along.
+	if r.CollectionPos != (ruleset.Position{}) && r.CollectionPos != r.Pos && !a.shares(r) {
+		if whole, ok := a.at(r.CollectionPos); ok {
+			if start, end, ok := whole.element(""); ok && start < s.off && s.off < end {
+				if edits := whole.cut(start, end, true); edits != nil {
+					return edits
+				}
+			}
+		}
+	}
 	start, end, ok := s.element("")
 	if !ok {
 		return nil
@@ -170,7 +181,7 @@ func (a *auditor) dropRule(r ruleset.Rule) []Edit {
 
 // shares reports whether another rule stands in the collection of r.
 func (a *auditor) shares(r ruleset.Rule) bool {
-	return slices.ContainsFunc(a.rules.Rules, func(o ruleset.Rule) bool { return o.Collection == r.Collection && o.Pos != r.Pos })
+	return slices.ContainsFunc(a.rules.Rules, func(o ruleset.Rule) bool { return o.Collection == r.Collection && o.CollectionPos == r.CollectionPos && o.Pos != r.Pos })
 }
 
 // setSource writes the cluster's own addresses in the place of a rule's sources.

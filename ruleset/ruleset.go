@@ -88,16 +88,18 @@ type Word struct {
 type Rule struct {
 	Pos        Position
 	Collection string // group it stands in, "" when there is none
-	Name       string
-	Kind       Kind
-	Action     Action
-	Terms      []Term
-	Sources    []Word // as written, nil when the reader does not say
-	Ports      []Word
-	Unknown    []Unknown
-	Inspects   Word     // opens TLS where this says so; the zero Word: it does not
-	Dead       string   // why it can never match, "" when it can
-	Notes      []string // what is odd in it and changes nothing
+	// CollectionPos is where that begins, zero when the reader does not say.
+	CollectionPos Position
+	Name          string
+	Kind          Kind
+	Action        Action
+	Terms         []Term
+	Sources       []Word // as written, nil when the reader does not say
+	Ports         []Word
+	Unknown       []Unknown
+	Inspects      Word     // opens TLS where this says so; the zero Word: it does not
+	Dead          string   // why it can never match, "" when it can
+	Notes         []string // what is odd in it and changes nothing
 }
 
 // String names the rule as people find it.

@@ -86,7 +86,7 @@ func (m *meaning) deadTerm(v value, why string) {
 // read reads the rule.
 func (m *meaning) read() {
 	v, c := m.d.val, m.d.in
-	m.rule = ruleset.Rule{Pos: v.pos, Collection: c.name, Name: v.textOf("name"), Kind: m.d.kind, Action: c.action}
+	m.rule = ruleset.Rule{Pos: v.pos, Collection: c.name, CollectionPos: c.pos, Name: v.textOf("name"), Kind: m.d.kind, Action: c.action}
 	if v.kind != object {
 		m.rule.Name = v.shown()
 		why := v.reason()
