@@ -42,7 +42,7 @@ func writeSARIF(w io.Writer, r audit.Report, text map[string][]byte) error {
 		result := sarif.NewRuleResult(string(f.Check)).WithLevel(sarifLevel[f.Severity]).
 			WithMessage(sarif.NewTextMessage(message)).WithPartialFingerprints(map[string]string{"sallyport/v1": f.ID})
 		if f.Unknown {
-			result.WithKind("open")
+			result.WithKind("open").WithLevel("none") // section 3.27.10: only what fails has a level
 		} else {
 			result.WithKind("fail")
 		}
