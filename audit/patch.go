@@ -181,7 +181,9 @@ func (a *auditor) dropRule(r ruleset.Rule) []Edit {
 
 // shares reports whether another rule stands in the collection of r.
 func (a *auditor) shares(r ruleset.Rule) bool {
-	return slices.ContainsFunc(a.rules.Rules, func(o ruleset.Rule) bool { return o.Collection == r.Collection && o.CollectionPos == r.CollectionPos && o.Pos != r.Pos })
+	return slices.ContainsFunc(a.rules.Rules, func(o ruleset.Rule) bool {
+		return o.Collection == r.Collection && o.CollectionPos == r.CollectionPos && o.Pos != r.Pos
+	})
 }
 
 // setSource writes the cluster's own addresses in the place of a rule's sources.
