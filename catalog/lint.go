@@ -115,7 +115,10 @@ func (l *loader) lintRequirement(q Requirement) {
 
 // lintAddOn checks that a cluster can have the add-on that a condition waits for.
 func (l *loader) lintAddOn(c Condition, fault func(string, ...any)) {
-	if have := l.c.AddOns(); c.AddOn != "" && !slices.Contains(have, c.AddOn) {
+	if c.AddOn == "" {
+		return
+	}
+	if have := l.c.AddOns(); !slices.Contains(have, c.AddOn) {
 		fault("addOn %q is not known; write one of %s", c.AddOn, strings.Join(have, ", "))
 	}
 }

@@ -40,10 +40,10 @@ type Dialect struct {
 	with         func(values map[string]string) (Dialect, error) // nil when it has no settings
 	// Write translates the rules of p, and names those that a restriction keeps
 	// it from saying.
-	Write func(p *program.Program) (files []File, left []Left)
+	Write func(p *program.Program) (files []File, left []ruleset.Left)
 	// Extras names what the files let through beside the rules, since the language
 	// cannot keep it out; nil: nothing.
-	Extras func(p *program.Program) []Extra
+	Extras func(p *program.Program) []ruleset.Extra
 	// Read reads back the file of a translation that decides.
 	Read func(files []File) (*ruleset.RuleSet, error)
 }
@@ -53,20 +53,6 @@ type Restriction struct {
 	ID     string
 	Text   string
 	Source string // with the day it was checked
-}
-
-// Left is a rule that a writer left out, and the restriction for which it did.
-type Left struct {
-	Rule        flow.RuleID
-	Restriction string
-}
-
-// Extra is what a translation lets through beside the rules, and the restriction
-// that is the cause.
-type Extra struct {
-	Rule        flow.RuleID // "" when it belongs to none
-	Restriction string
-	Flows       flowset.Set
 }
 
 // azureDialect is one of the forms in which Azure Firewall is configured.
@@ -92,18 +78,16 @@ func azureWith(name, title, file string, write func(*program.Program, azure.Layo
 			ID: azure.HighApplicationPort, Text: "application rules take ports up to 64000",
 			Source: "armnetwork v9.0.0, FirewallPolicyRuleApplicationProtocol, 2026-11-23",
 		}},
-		Write: func(p *program.Program) ([]File, []Left) {
+		Write: func(p *program.Program) ([]File, []ruleset.Left) {
 			data, ids := write(p, layout)
-			var left []Left
+			var left []ruleset.Left
 			for _, id := range ids {
 				r, _ := p.Rule(id)
-				left = append(left, Left{id, azure.Restriction(r)})
+				left = append(left, ruleset.Left{Rule: id, Restriction: azure.Restriction(r)})
 			}
 			return []File{{file, data}}, left
 		},
-		Read: func(files []File) (*ruleset.RuleSet, error) {
-			return azure.Read([]azure.File{{Name: files[0].Name, Data: files[0].Data}}, azure.Options{})
-		},
+		Read: readAs("azure-firewall"),
 	}
 }
 
@@ -126,23 +110,12 @@ var Dialects = []Dialect{
 			{networkpolicy.ClusterTraffic, "traffic inside the cluster passes on to NetworkPolicies before the final deny", networkPolicyTypes},
 			{networkpolicy.DNSRule, "the cluster's DNS servers are pods too and are let through to theirs", networkPolicyTypes},
 		},
-		Write: func(p *program.Program) ([]File, []Left) {
-			data, ids := networkpolicy.Write(p)
-			var left []Left
-			for _, l := range ids {
-				left = append(left, Left(l))
-			}
+		Write: func(p *program.Program) ([]File, []ruleset.Left) {
+			data, left := networkpolicy.Write(p)
 			return []File{{"networkpolicy.yaml", data}}, left
 		},
-		Extras: func(p *program.Program) (out []Extra) {
-			for _, x := range networkpolicy.Extras(p) {
-				out = append(out, Extra(x))
-			}
-			return out
-		},
-		Read: func(files []File) (*ruleset.RuleSet, error) {
-			return networkpolicy.Read(files[0].Name, files[0].Data, networkpolicy.Options{})
-		},
+		Extras: networkpolicy.Extras,
+		Read:   readAs("networkpolicy"),
 	},
 	{
 		Name: "nftables", Title: "nftables on a router, rules by address", Scope: "both", Matches: "addresses and ports alone",
@@ -150,15 +123,11 @@ var Dialects = []Dialect{
 			nftables.AddressesOnly, "nftables compares addresses: a host name is resolved once, when the file is loaded, and there are no wildcards",
 			"nft(8) of nftables 1.0.6, IPv4 address type, 2026-11-23",
 		}},
-		Write: func(p *program.Program) ([]File, []Left) {
+		Write: func(p *program.Program) ([]File, []ruleset.Left) {
 			conf, ids := nftables.Write(p)
-			var left []Left
-			for _, id := range ids {
-				left = append(left, Left{id, nftables.AddressesOnly})
-			}
-			return []File{{"sallyport.nft", conf}}, left
+			return []File{{"sallyport.nft", conf}}, leftOut(ids, nftables.AddressesOnly)
 		},
-		Read: func(files []File) (*ruleset.RuleSet, error) { return nftables.Read(files[0].Name, files[0].Data) },
+		Read: readAs("nftables"),
 	},
 	{
 		Name: "panos", Title: "PAN-OS set commands, 10.2 and later", Scope: "both",
@@ -173,22 +142,18 @@ var Dialects = []Dialect{
 			{panos.AppShift, "a connection that App-ID knows as more than ssl or web-browsing is not let through; add that application to the rule",
 				"knowledgebase.paloaltonetworks.com kA10g000000Cm4ICAS, 2026-11-23"},
 		},
-		Write: func(p *program.Program) ([]File, []Left) {
-			conf, ids := panos.Write(p)
-			var left []Left
-			for _, l := range ids {
-				left = append(left, Left(l))
-			}
+		Write: func(p *program.Program) ([]File, []ruleset.Left) {
+			conf, left := panos.Write(p)
 			return []File{{"panos.set", conf}}, left
 		},
-		Read: func(files []File) (*ruleset.RuleSet, error) { return panos.Read(files[0].Name, files[0].Data) },
+		Read: readAs("panos"),
 	},
 	{
 		Name: "sheet", Title: "request sheet for the team that owns the firewall", Scope: "both", Matches: "whatever the firewall does",
-		Write: func(p *program.Program) ([]File, []Left) {
+		Write: func(p *program.Program) ([]File, []ruleset.Left) {
 			return []File{{"request.csv", sheet.CSV(p)}, {"request.md", sheet.Markdown(p)}}, nil
 		},
-		Read: func(files []File) (*ruleset.RuleSet, error) { return sheet.Read(files[0].Name, files[0].Data) },
+		Read: readAs("sheet"),
 	},
 	{
 		Name: "squid", Title: "Squid as a forward proxy", Scope: "both", Matches: "the host of the request or of CONNECT",
@@ -196,15 +161,11 @@ var Dialects = []Dialect{
 			ID: squid.HTTPOnly, Text: "a forward proxy carries HTTP and CONNECT to names; other traffic needs another way out",
 			Source: "wiki.squid-cache.org/Features, 2026-11-23",
 		}},
-		Write: func(p *program.Program) ([]File, []Left) {
+		Write: func(p *program.Program) ([]File, []ruleset.Left) {
 			conf, ids := squid.Write(p)
-			var left []Left
-			for _, id := range ids {
-				left = append(left, Left{id, squid.HTTPOnly})
-			}
-			return []File{{"squid.conf", conf}}, left
+			return []File{{"squid.conf", conf}}, leftOut(ids, squid.HTTPOnly)
 		},
-		Read: func(files []File) (*ruleset.RuleSet, error) { return squid.Read(files[0].Name, files[0].Data) },
+		Read: readAs("squid"),
 	},
 }
 
@@ -238,22 +199,27 @@ func ciliumWith(name, title, sees string, o cilium.Options) Dialect {
 			{cilium.ClusterTraffic, "an egress policy denies what it does not allow, so traffic inside the cluster and on the node is let through too",
 				"Documentation/security/policy/language.rst v1.19.0, Default Deny, 2026-11-23"},
 		},
-		Write: func(p *program.Program) ([]File, []Left) {
-			data, ids := cilium.Write(p, o)
-			var left []Left
-			for _, l := range ids {
-				left = append(left, Left(l))
-			}
+		Write: func(p *program.Program) ([]File, []ruleset.Left) {
+			data, left := cilium.Write(p, o)
 			return []File{{name + ".yaml", data}}, left
 		},
-		Extras: func(p *program.Program) (out []Extra) {
-			for _, x := range cilium.Extras(p, o) {
-				out = append(out, Extra(x))
-			}
-			return out
-		},
-		Read: func(files []File) (*ruleset.RuleSet, error) { return cilium.Read(files[0].Name, files[0].Data, o) },
+		Extras: func(p *program.Program) []ruleset.Extra { return cilium.Extras(p, o) },
+		Read:   func(files []File) (*ruleset.RuleSet, error) { return cilium.Read(files[0].Name, files[0].Data, o) },
 	}
+}
+
+// leftOut says of rules that one restriction is the cause.
+func leftOut(ids []flow.RuleID, restriction string) (out []ruleset.Left) {
+	for _, id := range ids {
+		out = append(out, ruleset.Left{Rule: id, Restriction: restriction})
+	}
+	return out
+}
+
+// readAs reads the file of a translation that decides as any other file in the
+// language of a Reader is read.
+func readAs(reader string) func([]File) (*ruleset.RuleSet, error) {
+	return func(files []File) (*ruleset.RuleSet, error) { return Read(files[:1], Options{Dialect: reader}) }
 }
 
 // Find returns the dialect called name; ok is false when there is none.
@@ -329,7 +295,7 @@ func Translate(d Dialect, p *program.Program) (Translation, error) {
 			continue
 		}
 		g := Gap{Rule: r.ID, Witness: w, Text: "is not let through"}
-		if i := slices.IndexFunc(left, func(l Left) bool { return l.Rule == r.ID }); i >= 0 {
+		if i := slices.IndexFunc(left, func(l ruleset.Left) bool { return l.Rule == r.ID }); i >= 0 {
 			g.Restriction = left[i].Restriction
 			g.Text = d.restriction(g.Restriction)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/compile"
 	"github.com/sallyport/sallyport/examples"
 	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 func programs(t *testing.T) map[string]*program.Program {
@@ -82,7 +83,7 @@ func TestAWriterThatLiesIsCaught(t *testing.T) {
 		"allows_the_rest":  {"http_access deny all", "http_access allow all", true},
 	} {
 		d := honest
-		d.Write = func(p *program.Program) ([]File, []Left) {
+		d.Write = func(p *program.Program) ([]File, []ruleset.Left) {
 			files, left := honest.Write(p)
 			text := strings.Replace(string(files[0].Data), lie.old, lie.new, 1)
 			if text == string(files[0].Data) {

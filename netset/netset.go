@@ -54,6 +54,29 @@ func OfAddrs(addrs ...netip.Addr) Set {
 	return Of(ps...)
 }
 
+// Between returns the addresses from lo to hi, both included; both must be valid,
+// without zone and of one family, and hi not below lo.
+func Between(lo, hi netip.Addr) Set {
+	var out []netip.Prefix
+	for {
+		bits := lo.BitLen()
+		for bits > 0 {
+			p := netip.PrefixFrom(lo, bits-1)
+			if p.Masked().Addr() != lo || hi.Less(last(p)) {
+				break
+			}
+			bits--
+		}
+		p := netip.PrefixFrom(lo, bits)
+		out = append(out, p)
+		next := last(p).Next()
+		if !next.IsValid() || hi.Less(next) {
+			return Of(out...)
+		}
+		lo = next
+	}
+}
+
 // ParsePrefix reads "10.0.0.0/8", "2001:db8::/32" or a bare address. Host bits
 // set behind the mask are an error, since they are nearly always a typing
 // mistake; so are zones and IPv4-mapped forms.

@@ -278,6 +278,38 @@ func (p *Program) Pairs() []Pair {
 	return out
 }
 
+// Inside returns the addresses of the cluster's nodes and pods.
+func (p *Program) Inside() netset.Set {
+	nodes, _ := p.Group("nodes")
+	pods, _ := p.Group("pods")
+	return nodes.Set.Union(pods.Set)
+}
+
+// PodSources returns the source addresses of pods: they leave with the address
+// of their node where nobody sees their own.
+func (p *Program) PodSources() netset.Set {
+	nodes, _ := p.Group("nodes")
+	pods, ok := p.Group("pods")
+	if ok && (pods.Visible || nodes.Set.IsEmpty()) {
+		return pods.Set
+	}
+	return nodes.Set
+}
+
+// Servers returns the addresses of every DNS server that is asked.
+func (r Resolve) Servers() netset.Set {
+	var s netset.Set
+	for _, u := range r.Upstreams {
+		s = s.Union(netset.OfAddrs(u.Addr()))
+	}
+	for _, z := range r.Zones {
+		for _, u := range z.Upstreams {
+			s = s.Union(netset.OfAddrs(u.Addr()))
+		}
+	}
+	return s
+}
+
 // Visible returns every address of the cluster that a gateway sees as a source.
 func (p *Program) Visible() netset.Set {
 	var s netset.Set

@@ -3,7 +3,26 @@
 
 package ruleset
 
-import "github.com/sallyport/sallyport/program"
+import (
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowset"
+	"github.com/sallyport/sallyport/program"
+)
+
+// Left is a rule that a translation leaves out, wholly or in part, and the
+// restriction of the language that is the cause.
+type Left struct {
+	Rule        flow.RuleID
+	Restriction string
+}
+
+// Extra is what a translation lets through beside the rules, and the restriction
+// of the language that is the cause.
+type Extra struct {
+	Rule        flow.RuleID // "" when it belongs to none
+	Restriction string
+	Flows       flowset.Set
+}
 
 // OfProgram returns the rules of a program as a rule set of its own, so that it
 // can be compared with a foreign one.

@@ -62,7 +62,7 @@ func (f *finder) addressText(s string) addresses {
 			if from.Is4() != to.Is4() || to.Less(from) || from.Zone() != "" || to.Zone() != "" {
 				return addresses{dead: clip(s) + " is an empty range"}
 			}
-			return exactly(between(from, to))
+			return exactly(netset.Between(from, to))
 		}
 	}
 	if !tagForm.MatchString(s) {
@@ -76,37 +76,4 @@ func (f *finder) addressText(s string) addresses {
 		return addresses{maybe: netset.All(), why: "service tag " + clip(s) + " is not in the file of service tags"}
 	}
 	return exactly(netset.Of(prefixes...))
-}
-
-// between returns the addresses from lo to hi, both included. netset makes sets
-// of prefixes only, so the range is cut into the largest ones that fit.
-func between(lo, hi netip.Addr) netset.Set {
-	var out []netip.Prefix
-	for {
-		bits := lo.BitLen()
-		for bits > 0 {
-			p := netip.PrefixFrom(lo, bits-1)
-			if p.Masked().Addr() != lo || hi.Less(last(p)) {
-				break
-			}
-			bits--
-		}
-		p := netip.PrefixFrom(lo, bits)
-		out = append(out, p)
-		next := last(p).Next()
-		if !next.IsValid() || hi.Less(next) {
-			return netset.Of(out...)
-		}
-		lo = next
-	}
-}
-
-// last returns the last address of a prefix.
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 1 << (7 - i%8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flowset"
+	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/portset"
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/ruleset"
@@ -36,7 +37,7 @@ func randomFlow(r *rand.Rand, p *program.Program) flowset.Flow {
 	}
 	address := func(prefix string) netip.Addr {
 		p := netip.MustParsePrefix(prefix)
-		switch first, end := p.Masked().Addr(), last(p); {
+		switch first, end := p.Masked().Addr(), netset.Of(p).Ranges()[0].Hi; {
 		case r.IntN(3) == 0:
 			return end
 		case r.IntN(8) == 0 && end.Next().IsValid():

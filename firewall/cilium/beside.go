@@ -19,29 +19,22 @@ import (
 // dnsPort is the port on which DNS servers are asked.
 const dnsPort = 53
 
-// Extra is what a written policy lets through beside what the rules ask for.
-type Extra struct {
-	Rule        flow.RuleID // "" when it belongs to none
-	Restriction string
-	Flows       flowset.Set
-}
-
 // Extras returns everything that Write's policy lets through beside the rules,
 // so that nothing wider stays unsaid.
-func Extras(p *program.Program, o Options) []Extra {
+func Extras(p *program.Program, o Options) []ruleset.Extra {
 	src := subjects(p, o.Scope)
 	to := func(dst netset.Set, c flowset.Class, ports portset.Set) flowset.Box {
 		return flowset.Box{Src: src, Class: c, Ports: ports, Names: nameset.All(), Nameless: true, Dst: dst}
 	}
-	local := []flowset.Box{to(inside(p), flowset.AnyTraffic, portset.All())}
+	local := []flowset.Box{to(p.Inside(), flowset.AnyTraffic, portset.All())}
 	if o.Scope == Nodes {
 		for _, n := range localPairs(p) {
 			local = append(local, to(n.dst, ruleset.ClassOf(flow.Protocol{Transport: n.transport}), n.ports))
 		}
 	}
-	out := []Extra{{Restriction: ClusterTraffic, Flows: flowset.Of(local...)}}
+	out := []ruleset.Extra{{Restriction: ClusterTraffic, Flows: flowset.Of(local...)}}
 	if dns := resolvers(p, o); !dns.IsEmpty() {
-		out = append(out, Extra{Restriction: DNSRule, Flows: flowset.Of(to(dns, flowset.TCP|flowset.UDP, portset.Of(dnsPort)))})
+		out = append(out, ruleset.Extra{Restriction: DNSRule, Flows: flowset.Of(to(dns, flowset.TCP|flowset.UDP, portset.Of(dnsPort)))})
 	}
 	for _, r := range p.Rules {
 		s := say(p, r, o)
@@ -57,7 +50,7 @@ func Extras(p *program.Program, o Options) []Extra {
 			}
 			names = nameset.Of(globs...)
 		}
-		out = append(out, Extra{Rule: r.ID, Restriction: LearnedAddress, Flows: flowset.Of(flowset.Box{
+		out = append(out, ruleset.Extra{Rule: r.ID, Restriction: LearnedAddress, Flows: flowset.Of(flowset.Box{
 			Src: src, Class: flowset.TCP &^ ruleset.ClassOf(r.Protocol), Ports: r.Ports, Names: names, Dst: netset.All()})})
 	}
 	return out
@@ -128,23 +121,9 @@ func nodeLocal(p *program.Program) []manifest.Value {
 	return out
 }
 
-// servers returns the addresses of the program's DNS servers.
-func servers(p *program.Program) netset.Set {
-	var s netset.Set
-	for _, u := range p.Resolve.Upstreams {
-		s = s.Union(netset.OfAddrs(u.Addr()))
-	}
-	for _, z := range p.Resolve.Zones {
-		for _, u := range z.Upstreams {
-			s = s.Union(netset.OfAddrs(u.Addr()))
-		}
-	}
-	return s
-}
-
 // resolvers returns where DNS is asked outside the cluster.
 func resolvers(p *program.Program, o Options) netset.Set {
-	s := servers(p)
+	s := p.Resolve.Servers()
 	if o.Scope == Nodes {
 		_, local := splitLocal(p)
 		s = s.Union(local)
@@ -182,7 +161,7 @@ func kubeDNS() manifest.Value {
 
 // resolverPolicy lets the cluster's own DNS servers ask theirs.
 func resolverPolicy(p *program.Program, o Options) manifest.Value {
-	item := manifest.Fields(toCIDR(servers(p)), toPorts(portset.Of(dnsPort), nil, flow.UDP, flow.TCP)).
+	item := manifest.Fields(toCIDR(p.Resolve.Servers()), toPorts(portset.Of(dnsPort), nil, flow.UDP, flow.TCP)).
 		Comment("The cluster's own DNS servers ask those outside.")
 	return policy(p, o, "sallyport-dns", "endpointSelector", kubeDNS(), []manifest.Value{item})
 }

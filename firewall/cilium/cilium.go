@@ -19,7 +19,6 @@ package cilium
 import (
 	"fmt"
 
-	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/program"
 )
@@ -94,26 +93,11 @@ type Options struct {
 	Subjects, Cluster netset.Set
 }
 
-// Left is a rule that is left out, wholly or in part, and why.
-type Left struct {
-	Rule        flow.RuleID
-	Restriction string
-}
-
-// subjects returns the source addresses of the nodes or pods: pods leave with
-// the address of their node where nobody sees their own.
+// subjects returns the source addresses of the nodes or pods.
 func subjects(p *program.Program, s Scope) netset.Set {
-	nodes, _ := p.Group("nodes")
-	pods, ok := p.Group("pods")
-	if s == Pods && ok && (pods.Visible || nodes.Set.IsEmpty()) {
-		return pods.Set
+	if s == Pods {
+		return p.PodSources()
 	}
-	return nodes.Set
-}
-
-// inside returns the addresses of the cluster's nodes and pods.
-func inside(p *program.Program) netset.Set {
 	nodes, _ := p.Group("nodes")
-	pods, _ := p.Group("pods")
-	return nodes.Set.Union(pods.Set)
+	return nodes.Set
 }

@@ -92,7 +92,7 @@ func TestWhatIsWrittenReadsBackAsTheSameFlowsOrAsDeclared(t *testing.T) {
 		var asked, whole, beside []flowset.Box
 		for _, rule := range p.Rules {
 			asked = append(asked, ruleset.Asked(rule).Boxes()...)
-			if !slices.ContainsFunc(left, func(l Left) bool { return l.Rule == rule.ID }) {
+			if !slices.ContainsFunc(left, func(l ruleset.Left) bool { return l.Rule == rule.ID }) {
 				whole = append(whole, ruleset.Asked(rule).Boxes()...)
 			}
 		}
@@ -123,7 +123,7 @@ func TestWhatIsWrittenReadsBackAsTheSameFlowsOrAsDeclared(t *testing.T) {
 }
 
 // reason says what is wrong with leaving a rule out, "" when it is right.
-func reason(p *program.Program, l Left, o Options) string {
+func reason(p *program.Program, l ruleset.Left, o Options) string {
 	rule, _ := p.Rule(l.Rule)
 	_, wild := rule.Pattern.Apex()
 	whose := nodes

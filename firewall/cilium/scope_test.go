@@ -16,7 +16,7 @@ func TestBeforeAnyDepthNamesAreSaidToADepth(t *testing.T) {
 	p, o := one("*.a.com"), Options{Version: Version{1, 18}}
 	data, left := Write(p, o)
 	rules, err := Read("x.yaml", data, o)
-	if err != nil || len(left) != 1 || left[0] != (Left{"r", DepthLimit}) {
+	if err != nil || len(left) != 1 || left[0] != (ruleset.Left{Rule: "r", Restriction: DepthLimit}) {
 		t.Fatalf("%v %v", left, err)
 	}
 	sure := rules.Evaluate().Sure

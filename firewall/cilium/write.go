@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/portset"
 	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 // Annotations in which Write says what the file itself cannot: the addresses of
@@ -24,7 +25,7 @@ const (
 // Write translates the rules of p into a CiliumClusterwideNetworkPolicy for the
 // nodes or the pods. What it cannot say is left out and named; what is let
 // through beside the rules, Extra says.
-func Write(p *program.Program, o Options) (data []byte, left []Left) {
+func Write(p *program.Program, o Options) (data []byte, left []ruleset.Left) {
 	name, selector := "sallyport-nodes", "nodeSelector"
 	if o.Scope == Pods {
 		name, selector = "sallyport-pods", "endpointSelector"
@@ -38,14 +39,14 @@ func Write(p *program.Program, o Options) (data []byte, left []Left) {
 	for _, r := range p.Rules {
 		s := say(p, r, o)
 		for _, id := range s.restrictions {
-			left = append(left, Left{r.ID, id})
+			left = append(left, ruleset.Left{Rule: r.ID, Restriction: id})
 		}
 		if s.written {
 			egress = append(egress, s.egress())
 		}
 	}
 	docs := []manifest.Value{policy(p, o, name, selector, manifest.Fields(), egress)}
-	if o.Scope == Pods && !servers(p).IsEmpty() {
+	if o.Scope == Pods && !p.Resolve.Servers().IsEmpty() {
 		docs = append(docs, resolverPolicy(p, o))
 	}
 	head := fmt.Sprintf("# Written by sallyport from edition %s of the list, for Cilium %s.\n", p.Edition.ID, forVersion(o.Version))
@@ -82,7 +83,7 @@ func policy(p *program.Program, o Options, name, selector string, selects manife
 			manifest.Field{Key: "name", Value: manifest.Text(name)},
 			manifest.Field{Key: "annotations", Value: manifest.Fields(
 				manifest.Field{Key: subjectsAnnotation, Value: manifest.Text(subjects(p, o.Scope).String())},
-				manifest.Field{Key: clusterAnnotation, Value: manifest.Text(inside(p).String())})})},
+				manifest.Field{Key: clusterAnnotation, Value: manifest.Text(p.Inside().String())})})},
 		manifest.Field{Key: "spec", Value: manifest.Fields(
 			manifest.Field{Key: selector, Value: selects},
 			manifest.Field{Key: "egress", Value: manifest.List(egress...)})})
@@ -112,7 +113,7 @@ func say(p *program.Program, r program.Rule, o Options) said {
 	}
 	s.written = true
 	if !r.ByName() {
-		if r.Prefixes.Overlaps(inside(p)) {
+		if r.Prefixes.Overlaps(p.Inside()) {
 			s.restrictions = append(s.restrictions, InsideCluster)
 		}
 		return s

@@ -13,30 +13,23 @@ import (
 	"github.com/sallyport/sallyport/ruleset"
 )
 
-// Extra is what written policies let through beside what the rules ask for.
-type Extra struct {
-	Rule        flow.RuleID // "" when it belongs to none
-	Restriction string
-	Flows       flowset.Set
-}
-
 // Extras returns everything that Write's policies let through beside the rules,
 // so that nothing wider stays unsaid.
-func Extras(p *program.Program) []Extra {
+func Extras(p *program.Program) []ruleset.Extra {
 	box := func(dst netset.Set, c flowset.Class, ports portset.Set) flowset.Set {
-		return flowset.Of(flowset.Box{Src: subjects(p), Class: c, Ports: ports, Names: nameset.All(), Nameless: true, Dst: dst})
+		return flowset.Of(flowset.Box{Src: p.PodSources(), Class: c, Ports: ports, Names: nameset.All(), Nameless: true, Dst: dst})
 	}
-	out := []Extra{{Restriction: ClusterTraffic, Flows: box(inside(p), flowset.AnyTraffic, portset.All())}}
-	if s := servers(p); !s.IsEmpty() {
-		out = append(out, Extra{Restriction: DNSRule, Flows: box(s, flowset.TCP|flowset.UDP, portset.Of(53))})
+	out := []ruleset.Extra{{Restriction: ClusterTraffic, Flows: box(p.Inside(), flowset.AnyTraffic, portset.All())}}
+	if s := p.Resolve.Servers(); !s.IsEmpty() {
+		out = append(out, ruleset.Extra{Restriction: DNSRule, Flows: box(s, flowset.TCP|flowset.UDP, portset.Of(53))})
 	}
 	for _, r := range p.Rules {
 		parts, _ := rule(p, r)
 		if parts == nil || !r.ByName() || r.Protocol.App == flow.Raw {
 			continue
 		}
-		out = append(out, Extra{Rule: r.ID, Restriction: LearnedAddress, Flows: flowset.Of(flowset.Box{
-			Src: subjects(p), Class: flowset.TCP &^ ruleset.ClassOf(r.Protocol), Ports: r.Ports,
+		out = append(out, ruleset.Extra{Rule: r.ID, Restriction: LearnedAddress, Flows: flowset.Of(flowset.Box{
+			Src: p.PodSources(), Class: flowset.TCP &^ ruleset.ClassOf(r.Protocol), Ports: r.Ports,
 			Names: nameset.Of(ruleset.GlobOf(r.Pattern)), Dst: netset.All()})})
 	}
 	return out

@@ -14,9 +14,7 @@
 package networkpolicy
 
 import (
-	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/netset"
-	"github.com/sallyport/sallyport/program"
 )
 
 // Dialect is the Dialect of the rule sets that Read returns.
@@ -56,28 +54,4 @@ type Options struct {
 	// The addresses that pods have as sources, and those inside the cluster. Empty:
 	// as an annotation of the file says, which Write adds.
 	Subjects, Cluster netset.Set
-}
-
-// Left is a rule that is left out, wholly or in part, and why.
-type Left struct {
-	Rule        flow.RuleID
-	Restriction string
-}
-
-// subjects returns the source addresses of pods: they leave with the address of
-// their node where nobody sees their own.
-func subjects(p *program.Program) netset.Set {
-	nodes, _ := p.Group("nodes")
-	pods, ok := p.Group("pods")
-	if ok && (pods.Visible || nodes.Set.IsEmpty()) {
-		return pods.Set
-	}
-	return nodes.Set
-}
-
-// inside returns the addresses of the cluster's nodes and pods.
-func inside(p *program.Program) netset.Set {
-	nodes, _ := p.Group("nodes")
-	pods, _ := p.Group("pods")
-	return nodes.Set.Union(pods.Set)
 }

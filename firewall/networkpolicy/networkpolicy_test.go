@@ -93,7 +93,7 @@ func TestWhatIsWrittenReadsBackAsTheSameFlowsOrAsDeclared(t *testing.T) {
 		var asked, whole, beside []flowset.Box
 		for _, rule := range p.Rules {
 			asked = append(asked, ruleset.Asked(rule).Boxes()...)
-			if !slices.ContainsFunc(left, func(l Left) bool { return l.Rule == rule.ID }) {
+			if !slices.ContainsFunc(left, func(l ruleset.Left) bool { return l.Rule == rule.ID }) {
 				whole = append(whole, ruleset.Asked(rule).Boxes()...)
 			}
 		}

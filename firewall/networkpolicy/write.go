@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/portset"
 	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 // Annotations in which Write says what the file itself cannot: the addresses of
@@ -26,9 +27,9 @@ const (
 // ask for is accepted, what stays inside the cluster passes on, the rest is
 // denied. What it cannot say is left out and named; what is let through beside
 // the rules, Extras says.
-func Write(p *program.Program) (data []byte, left []Left) {
+func Write(p *program.Program) (data []byte, left []ruleset.Left) {
 	w := writer{p: p, priority: firstPriority}
-	if s := servers(p); !s.IsEmpty() {
+	if s := p.Resolve.Servers(); !s.IsEmpty() {
 		w.policy("sallyport-dns", kubeDNS(), egress("dns", "Accept", networks(s), portset.Of(53), flow.UDP, flow.TCP))
 	}
 	var rules []manifest.Value
@@ -38,7 +39,7 @@ func Write(p *program.Program) (data []byte, left []Left) {
 			parts, why = nil, TooMany
 		}
 		if why != "" {
-			left = append(left, Left{r.ID, why})
+			left = append(left, ruleset.Left{Rule: r.ID, Restriction: why})
 		}
 		rules = append(rules, parts...)
 	}
@@ -77,8 +78,8 @@ func (w *writer) policy(name string, subject manifest.Field, egress []manifest.V
 		manifest.Field{Key: "metadata", Value: manifest.Fields(
 			manifest.Field{Key: "name", Value: manifest.Text(name)},
 			manifest.Field{Key: "annotations", Value: manifest.Fields(
-				manifest.Field{Key: subjectsAnnotation, Value: manifest.Text(subjects(w.p).String())},
-				manifest.Field{Key: clusterAnnotation, Value: manifest.Text(inside(w.p).String())})})},
+				manifest.Field{Key: subjectsAnnotation, Value: manifest.Text(w.p.PodSources().String())},
+				manifest.Field{Key: clusterAnnotation, Value: manifest.Text(w.p.Inside().String())})})},
 		manifest.Field{Key: "spec", Value: manifest.Fields(
 			manifest.Field{Key: "tier", Value: manifest.Text("Admin")},
 			manifest.Field{Key: "priority", Value: manifest.Number(w.priority)},
@@ -106,7 +107,7 @@ func insideRule() manifest.Value {
 
 // rule returns the entries for a rule, and what of it cannot be said.
 func rule(p *program.Program, r program.Rule) (parts []manifest.Value, why string) {
-	whose := subjects(p)
+	whose := p.PodSources()
 	peers := networks(r.Prefixes)
 	if r.ByName() {
 		if name, _, ok := strings.Cut(strings.TrimPrefix(r.Pattern.String(), "*."), "."); !ok || name == "" {
@@ -183,18 +184,4 @@ func item(name, action string, peers, protocols []manifest.Value) manifest.Value
 		fields = append(fields, manifest.Field{Key: "protocols", Value: manifest.List(protocols...)})
 	}
 	return manifest.Fields(fields...)
-}
-
-// servers returns the addresses of the program's DNS servers.
-func servers(p *program.Program) netset.Set {
-	var s netset.Set
-	for _, u := range p.Resolve.Upstreams {
-		s = s.Union(netset.OfAddrs(u.Addr()))
-	}
-	for _, z := range p.Resolve.Zones {
-		for _, u := range z.Upstreams {
-			s = s.Union(netset.OfAddrs(u.Addr()))
-		}
-	}
-	return s
 }

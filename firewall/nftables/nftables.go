@@ -57,15 +57,6 @@ func Read(name string, data []byte) (*ruleset.RuleSet, error) {
 	return out, err
 }
 
-// ReadHook reads a file at one hook.
-func ReadHook(name string, data []byte, hook Hook) (*ruleset.RuleSet, error) {
-	p, err := parse(name, data)
-	if err != nil {
-		return nil, err
-	}
-	return p.at(hook)
-}
-
 // parse reads nft's language or its JSON.
 func parse(name string, data []byte) (*parser, error) {
 	if len(data) > MaxSize {

@@ -15,22 +15,22 @@ import (
 
 // addresses reads addresses, prefixes and ranges.
 func addresses(values []string) (netset.Set, []string) {
-	var prefixes []netip.Prefix
+	var set netset.Set
 	var why []string
 	for _, v := range values {
 		if a, err := netip.ParseAddr(v); err == nil && a.Zone() == "" {
-			prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
+			set = set.Union(netset.Of(netip.PrefixFrom(a, a.BitLen())))
 		} else if p, err := netip.ParsePrefix(v); err == nil {
-			prefixes = append(prefixes, p)
+			set = set.Union(netset.Of(p))
 		} else if lo, hi, ok := addressRange(v); ok {
-			prefixes = appendRange(prefixes, lo, hi)
+			set = set.Union(netset.Between(lo, hi))
 		} else if strings.HasPrefix(v, "$") {
 			why = append(why, "the variable "+v+" has no value in this file")
 		} else {
 			why = append(why, v+" is no address; a name would be resolved once, when the file is loaded")
 		}
 	}
-	return netset.Of(prefixes...), why
+	return set, why
 }
 
 func addressRange(v string) (lo, hi netip.Addr, ok bool) {
@@ -38,37 +38,6 @@ func addressRange(v string) (lo, hi netip.Addr, ok bool) {
 	lo, err1 := netip.ParseAddr(a)
 	hi, err2 := netip.ParseAddr(b)
 	return lo, hi, found && err1 == nil && err2 == nil && lo.BitLen() == hi.BitLen() && lo.Zone() == "" && hi.Zone() == "" && !hi.Less(lo)
-}
-
-// appendRange appends the prefixes of lo to hi, both ends included.
-func appendRange(out []netip.Prefix, lo, hi netip.Addr) []netip.Prefix {
-	for {
-		bits := lo.BitLen()
-		for bits > 0 {
-			wider := netip.PrefixFrom(lo, bits-1).Masked()
-			if wider.Addr() != lo || hi.Less(last(wider)) {
-				break
-			}
-			bits--
-		}
-		p := netip.PrefixFrom(lo, bits)
-		out = append(out, p)
-		end := last(p)
-		if end == hi {
-			return out
-		}
-		lo = end.Next()
-	}
-}
-
-// last returns the highest address of p.
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 1 << (7 - i%8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // services are the names of ports that nft prints and people write

@@ -52,10 +52,10 @@ func randomProgram(r *rand.Rand) *program.Program {
 }
 
 // written returns what a program asks for, without the rules that were left out.
-func written(p *program.Program, left []Left) flowset.Set {
+func written(p *program.Program, left []ruleset.Left) flowset.Set {
 	var boxes []flowset.Box
 	for _, r := range p.Rules {
-		if !slices.ContainsFunc(left, func(l Left) bool { return l.Rule == r.ID }) {
+		if !slices.ContainsFunc(left, func(l ruleset.Left) bool { return l.Rule == r.ID }) {
 			boxes = append(boxes, ruleset.Asked(r).Boxes()...)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/portset"
 	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 // Restrictions of the dialect.
@@ -48,35 +49,29 @@ type writer struct {
 	services map[string]string // ports to the name of a service
 }
 
-// Left is a rule that was left out, and the restriction that is the cause.
-type Left struct {
-	Rule        flow.RuleID
-	Restriction string
-}
-
 // Write translates the rules of p into set commands. It leaves zones open ("any")
 // and denies what else the sources of p ask for: rules that come after stay
 // without effect for them. Zone names belong to the site.
-func Write(p *program.Program) (conf []byte, left []Left) {
+func Write(p *program.Program) (conf []byte, left []ruleset.Left) {
 	w := &writer{written: make(map[string]bool), services: make(map[string]string)}
 	var sources netset.Set
 	n := 0
 	for _, r := range p.Rules {
 		if !v6HoldsNoV4(r.Sources) {
 			// Left out of the final rule too, which would deny IPv4.
-			left = append(left, Left{r.ID, IPv6HoldsIPv4})
+			left = append(left, ruleset.Left{Rule: r.ID, Restriction: IPv6HoldsIPv4})
 			continue
 		}
 		sources = sources.Union(r.Sources)
 		switch {
 		case r.ByName() && r.Protocol != flow.ProtoHTTPS && r.Protocol != flow.ProtoHTTP:
-			left = append(left, Left{r.ID, HTTPOnly})
+			left = append(left, ruleset.Left{Rule: r.ID, Restriction: HTTPOnly})
 			continue
 		case r.ByName() && len(entry(r.Pattern)) > maxEntry:
-			left = append(left, Left{r.ID, LongName})
+			left = append(left, ruleset.Left{Rule: r.ID, Restriction: LongName})
 			continue
 		case !r.ByName() && !v6HoldsNoV4(r.Prefixes):
-			left = append(left, Left{r.ID, IPv6HoldsIPv4})
+			left = append(left, ruleset.Left{Rule: r.ID, Restriction: IPv6HoldsIPv4})
 			continue
 		}
 		n++
