@@ -161,7 +161,7 @@ type auditor struct {
 	tunnel  []program.NotAsked // ports of the old tunnel, those listed for others first
 	said    map[string]bool
 	ids     map[string]int
-	lines   map[string][]int // where the lines of a file begin
+	lines   map[string]ruleset.Lines // where the lines of a file begin
 	r       Report
 }
 

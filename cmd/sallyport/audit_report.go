@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 // sarifLevel is a severity as SARIF has it.
@@ -96,34 +97,21 @@ type editJSON struct {
 }
 
 // lineStarts holds where the lines of files begin.
-type lineStarts map[string][]int
+type lineStarts map[string]ruleset.Lines
 
 func newLineStarts(text map[string][]byte) lineStarts {
 	out := make(lineStarts)
 	for name, data := range text {
-		starts := []int{0}
-		for i, c := range data {
-			if c == '\n' {
-				starts = append(starts, i+1)
-			}
-		}
-		out[name] = starts
+		out[name] = ruleset.LinesOf(data)
 	}
 	return out
 }
 
 // edit returns an edit with its lines.
 func (l lineStarts) edit(e audit.Edit) editJSON {
-	place := func(off int) (line, col int) {
-		i, exact := slices.BinarySearch(l[e.File], off)
-		if !exact {
-			i--
-		}
-		return i + 1, off - l[e.File][i] + 1
-	}
 	x := editJSON{File: e.File, Text: e.Text}
-	x.StartLine, x.StartColumn = place(e.Start)
-	x.EndLine, x.EndColumn = place(e.End)
+	x.StartLine, x.StartColumn = l[e.File].Place(e.Start)
+	x.EndLine, x.EndColumn = l[e.File].Place(e.End)
 	return x
 }
 

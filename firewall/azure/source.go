@@ -4,8 +4,6 @@
 package azure
 
 import (
-	"sort"
-
 	"github.com/sallyport/sallyport/ruleset"
 )
 
@@ -13,23 +11,17 @@ import (
 type source struct {
 	name  string
 	data  []byte
-	lines []int
+	lines ruleset.Lines
 }
 
 func newSource(f File) *source {
-	s := &source{name: f.Name, data: f.Data, lines: []int{0}}
-	for i, c := range f.Data {
-		if c == '\n' {
-			s.lines = append(s.lines, i+1)
-		}
-	}
-	return s
+	return &source{name: f.Name, data: f.Data, lines: ruleset.LinesOf(f.Data)}
 }
 
 // pos returns the place of the byte at off.
 func (s *source) pos(off int) ruleset.Position {
-	line := sort.Search(len(s.lines), func(i int) bool { return s.lines[i] > off })
-	return ruleset.Position{File: s.name, Line: line, Col: off - s.lines[line-1] + 1}
+	line, col := s.lines.Place(off)
+	return ruleset.Position{File: s.name, Line: line, Col: col}
 }
 
 // fault is an error at off.

@@ -1,0 +1,92 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"fmt"
+
+	"github.com/sallyport/sallyport/flowset"
+	"github.com/sallyport/sallyport/nameset"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/ruleset"
+)
+
+// void finds network rules that decide for flows before rules by name are asked.
+func (a *auditor) void() {
+	for _, r := range a.rules.Rules {
+		if r.Kind != ruleset.Network || r.Action != ruleset.Allow || r.Dead != "" {
+			continue
+		}
+		set := r.Sure()
+		if !anyName(set) {
+			continue
+		}
+		anyone := withoutSource(set)
+		var swallowed, all int
+		var first string
+		for _, o := range a.rules.Rules {
+			if o.Kind != ruleset.Application || o.Action != ruleset.Allow {
+				continue
+			}
+			for _, t := range o.Terms {
+				all++
+				if !t.Maybe.IsEmpty() && anyone.Covers(withoutSource(t.Maybe)) {
+					swallowed++
+					if first == "" {
+						first = t.Text
+					}
+				}
+			}
+		}
+		if swallowed == 0 && !a.open(set) {
+			continue
+		}
+		a.voids = append(a.voids, r)
+		f := Finding{
+			Check: Void, Severity: Critical, Pos: r.Pos, Rule: r.String(), Term: r.Name,
+			Witness: witness(set.Minus(a.needed)),
+			Because: "network rules are tried before application rules, whatever their priority",
+			Fix:     "remove the rule, or limit its destination to what needs it", Edits: a.dropRule(r),
+		}
+		switch {
+		case swallowed > 0:
+			f.Text = fmt.Sprintf("%s lets everything through before %d of %d names of the application rules are looked at, %s among them",
+				r, swallowed, all, first)
+		default:
+			f.Text = fmt.Sprintf("%s lets the cluster reach any name on the web's own ports", r)
+		}
+		a.find(f, termKey(r, ""))
+	}
+}
+
+// anyName reports whether a set holds flows to every name at any address.
+func anyName(s flowset.Set) bool {
+	all := nameset.All()
+	for _, b := range s.Boxes() {
+		if b.Nameless && coversInternet(b.Dst) && b.Names.Covers(all) {
+			return true
+		}
+	}
+	return false
+}
+
+// coversInternet reports whether s holds the public IPv4 Internet.
+func coversInternet(s netset.Set) bool {
+	for _, p := range s.Prefixes() {
+		if p.Addr().Is4() && p.Bits() <= 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// open reports whether a set lets any name be reached by HTTPS.
+func (a *auditor) open(s flowset.Set) bool {
+	for _, b := range s.Boxes() {
+		if b.Class&flowset.TLS != 0 && b.Ports.Contains(443) && coversInternet(b.Dst) && b.Nameless {
+			return true
+		}
+	}
+	return false
+}
