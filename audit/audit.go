@@ -40,10 +40,13 @@ const (
 	Routing   Check = "asymmetric-routing"
 	Subnet    Check = "subnet-filtered" // a security group stops traffic within the cluster's subnet
 	Group     Check = "security-group"  // a security group stops what the cluster needs
+	Overlap   Check = "overlap"         // an FQDN tag lets it through already, in all likelihood
+	Literal   Check = "literal-source"  // written out where other rules take it from a parameter
+	Misnamed  Check = "misnamed"        // named for everything and for a few
 	Assumed   Check = "assumed"         // only what the file does not show may let it through
 )
 
-var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, Expired, Inspected, NoProxy, Routing, Subnet, Group, Assumed}
+var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, Expired, Inspected, NoProxy, Routing, Subnet, Group, Overlap, Literal, Misnamed, Assumed}
 
 var meanings = map[Check]string{
 	Void:      "A network rule lets everything through before the rules by name are asked",
@@ -61,6 +64,9 @@ var meanings = map[Check]string{
 	Routing:   "Replies of a public load balancer leave by the default route and are dropped",
 	Subnet:    "A network security group stops traffic within the cluster's subnet, which AKS does not support",
 	Group:     "A network security group stops what the cluster needs before the firewall sees it",
+	Overlap:   "The FQDN tag for AKS lets it through already, in all likelihood",
+	Literal:   "A source is written out where other rules take it from a parameter",
+	Misnamed:  "The rule's name promises everything and it allows a few names",
 	Assumed:   "Only what the files do not show may let it through",
 }
 
@@ -114,6 +120,8 @@ type Report struct {
 	Findings     []Finding
 	Unknown      []ruleset.Unknown
 	Notes        []ruleset.Statement // what the files say beside their rules
+
+	auditor *auditor // knows the files, for the edits
 }
 
 // Run compares a firewall with a program.
@@ -135,15 +143,18 @@ func Run(rules *ruleset.RuleSet, p *program.Program) Report {
 	}
 	a.terms()
 	a.shadowed()
+	a.besides()
 	a.dead()
 	a.inspected()
 	a.proxy()
 	a.routing()
 	a.groups()
+	a.untidy()
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
 		return cmp.Or(slices.Index(order, x.Check)-slices.Index(order, y.Check),
 			cmp.Compare(x.Pos.File, y.Pos.File), x.Pos.Line-y.Pos.Line, x.Pos.Col-y.Pos.Col)
 	})
+	a.r.auditor = a
 	return a.r
 }
 

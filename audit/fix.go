@@ -197,19 +197,23 @@ func (a *auditor) at(pos ruleset.Position) (s script, ok bool) {
 	if s.off >= len(s.src) {
 		return s, false
 	}
-	switch strings.ToLower(path.Ext(pos.File)) {
+	s.lang = languageOf(pos.File)
+	return s, s.lang != foreign
+}
+
+// languageOf returns the language of a file by its ending.
+func languageOf(file string) language {
+	switch strings.ToLower(path.Ext(file)) {
 	case ".json", ".jsonc":
-		s.lang = json
+		return json
 	case ".tf", ".tfvars":
-		s.lang = hcl
+		return hcl
 	case ".bicep":
-		s.lang = bicep
+		return bicep
 	case ".sh", ".md", ".azcli", ".bash":
-		s.lang = shell
-	default:
-		return s, false
+		return shell
 	}
-	return s, true
+	return foreign
 }
 
 // lineStarts returns where the lines of a file begin.

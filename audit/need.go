@@ -156,6 +156,25 @@ func because(o program.Origin) string {
 
 func ports(r program.Rule) string { return strings.Join(r.PortTexts(), " ") }
 
+// shown returns a flow of s that a term matches, of the cluster's own when it
+// matches one of these.
+func (a *auditor) shown(t ruleset.Term, s flowset.Set) string {
+	if in := s.Intersect(t.Maybe); !in.IsEmpty() {
+		s = in
+	}
+	return a.ours(s)
+}
+
+// ours returns a flow of s, of the cluster's own when there is one.
+func (a *auditor) ours(s flowset.Set) string {
+	own := flowset.Everything()
+	own.Src = a.p.Visible()
+	if in := s.Intersect(flowset.Of(own)); !in.IsEmpty() {
+		s = in
+	}
+	return witness(s)
+}
+
 func witness(s flowset.Set) string {
 	f, ok := s.Witness()
 	if !ok {

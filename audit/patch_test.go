@@ -4,6 +4,7 @@
 package audit_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -145,10 +146,7 @@ func applied(t *testing.T, p *program.Program, files ...azure.File) (patched, al
 	t.Logf("%d of %d findings have a patch", patched, all)
 
 	// All together, they take nothing away that the cluster needs.
-	var edits []audit.Edit
-	for _, f := range before.Findings {
-		edits = append(edits, f.Edits...)
-	}
+	edits := before.Edits()
 	changed := slices.Clone(files)
 	for i := range changed {
 		if data, ok := audit.Apply(text, edits)[changed[i].Name]; ok {
@@ -156,6 +154,14 @@ func applied(t *testing.T, p *program.Program, files ...azure.File) (patched, al
 		}
 	}
 	r := run(t, p, changed...)
+	if len(r.Unknown) > len(before.Unknown) {
+		t.Errorf("all patches together leave what is not understood: %+v", r.Unknown)
+	}
+	for _, f := range changed {
+		if strings.HasSuffix(f.Name, ".json") && dangles(audit.Apply(text, edits)[f.Name]) {
+			t.Errorf("all patches together leave a comma behind which nothing stands in %s:\n%s", f.Name, audit.Patch(text, edits))
+		}
+	}
 	for _, f := range r.Findings {
 		if f.Check == audit.Missing && !slices.ContainsFunc(before.Findings, func(o audit.Finding) bool { return o.Need == f.Need }) {
 			t.Errorf("all patches together bring %s: %s", f.ID, f.Text)
@@ -165,4 +171,87 @@ func applied(t *testing.T, p *program.Program, files ...azure.File) (patched, al
 		t.Errorf("all patches together: %d closed and %d unknown, before %d and %d", r.Closed, r.Assumed, before.Closed, before.Assumed)
 	}
 	return patched, all
+}
+
+// dangles reports whether JSON has a comma behind which nothing stands but
+// comments.
+func dangles(data []byte) bool {
+	return danglingComma.Match(comment.ReplaceAll(data, nil))
+}
+
+var (
+	comment       = regexp.MustCompile(`//[^\n]*`)
+	danglingComma = regexp.MustCompile(`,\s*[\]}]`)
+)
+
+// TestNothingIsLeftEmpty takes all but one name out of what is needed: what
+// stands without destinations or rules behind all patches goes with them.
+func TestNothingIsLeftEmpty(t *testing.T) {
+	p := compiled(t, "westeurope")
+	for name, text := range map[string]string{
+		"x.bicep": `resource fw 'Microsoft.Network/azureFirewalls@2023-04-01' = {
+  name: 'fw'
+  properties: {
+    networkRuleCollections: [
+      {
+        name: 'two'
+        properties: {
+          priority: 200
+          action: { type: 'Allow' }
+          rules: [
+            {
+              name: 'a'
+              protocols: [ 'UDP' ]
+              sourceAddresses: [ '10.240.0.0/16' ]
+              destinationAddresses: [ '*' ]
+              destinationPorts: [ '9999' ]
+            }
+            {
+              name: 'b'
+              protocols: [ 'UDP' ]
+              sourceAddresses: [ '10.240.0.0/16' ]
+              destinationAddresses: [ '*' ]
+              destinationPorts: [ '8888' ]
+            }
+          ]
+        }
+      }
+    ]
+  }
+}
+`,
+		"x.json": `{"resources": [{"type": "Microsoft.Network/azureFirewalls", "name": "fw", "properties": {
+  "applicationRuleCollections": [
+    {"name": "kept", "properties": {"priority": 100, "action": {"type": "Allow"}, "rules": [
+      {"name": "r", "sourceAddresses": ["10.240.0.0/16"], "protocols": [{"protocolType": "Https", "port": 443}],
+       "targetFqdns": [
+         "mcr.microsoft.com",
+         "*.first.example",
+         "*.second.example"
+       ]}
+    ]}},
+    {"name": "emptied", "properties": {"priority": 200, "action": {"type": "Allow"}, "rules": [
+      {"name": "r", "sourceAddresses": ["10.240.0.0/16"], "protocols": [{"protocolType": "Https", "port": 443}],
+       "targetFqdns": [
+         "*.third.example",
+         "*.fourth.example"
+       ]}
+    ]}}
+  ]}}]}
+`,
+	} {
+		r := run(t, p, azure.File{Name: name, Data: []byte(text)})
+		after := string(audit.Apply(map[string][]byte{name: []byte(text)}, r.Edits())[name])
+		for _, word := range []string{"'two'", "'a'", "emptied", "example"} {
+			if strings.Contains(after, word) {
+				t.Errorf("%s is left in\n%s", word, after)
+			}
+		}
+		if dangles([]byte(after)) || strings.Contains(text, "kept") != strings.Contains(after, "mcr.microsoft.com") {
+			t.Errorf("%s", after)
+		}
+		if r := run(t, p, azure.File{Name: name, Data: []byte(after)}); slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Check != audit.Missing }) || len(r.Unknown) > 0 {
+			t.Errorf("%v %+v\n%s", found(r), r.Unknown, after)
+		}
+	}
 }

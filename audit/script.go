@@ -12,7 +12,8 @@ import (
 type language int
 
 const (
-	json language = iota
+	foreign language = iota // not edited
+	json
 	hcl
 	bicep
 	shell

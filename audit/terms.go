@@ -35,10 +35,13 @@ func (a *auditor) terms() {
 	needed := withoutSource(a.needed)
 	seen := make(map[string]ruleset.Position)
 	for _, r := range a.rules.Rules {
-		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT || r.Dead != "" {
+		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT {
 			continue
 		}
 		a.source(r)
+		if r.Dead != "" {
+			continue
+		}
 		for _, t := range r.Terms {
 			set := withoutSource(t.Sure)
 			if set.IsEmpty() && sourceUnknown(r) {
@@ -82,7 +85,7 @@ func (a *auditor) exceptionOver(r ruleset.Rule, t ruleset.Term, set flowset.Set)
 			continue
 		}
 		a.find(Finding{
-			Check: Expired, Severity: Medium, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(set),
+			Check: Expired, Severity: Medium, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: a.shown(t, set),
 			Text:    fmt.Sprintf("%s is an exception that ended on %s", t.Text, x.rule.Until.Format(time.DateOnly)),
 			Because: because(x.rule.Origins[0]), Fix: "remove " + t.Text, Edits: a.dropTerm(r, t),
 		}, termKey(r, t.Text))
@@ -135,7 +138,7 @@ func (a *auditor) obsolete(r ruleset.Rule, t ruleset.Term, set flowset.Set, form
 		return false
 	}
 	out := Finding{
-		Check: Obsolete, Severity: Low, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(rest),
+		Check: Obsolete, Severity: Low, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: a.shown(t, rest),
 		Because: f.Requirement, Fix: "remove " + t.Text, Edits: a.dropTerm(r, t),
 	}
 	if f.For != "" {
@@ -275,7 +278,7 @@ func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) 
 		}
 	}
 	f := Finding{
-		Check: TooWide, Severity: Medium, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: witness(rest),
+		Check: TooWide, Severity: Medium, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: a.shown(t, rest),
 		Because: "nothing in the list or in the description asks for it", Fix: "remove " + t.Text,
 	}
 	switch {
@@ -297,6 +300,9 @@ func (a *auditor) wide(r ruleset.Rule, t ruleset.Term, set, needed flowset.Set) 
 	}
 	if len(instead) > 0 {
 		f.Because = "of it the cluster needs only " + strings.Join(instead, ", ")
+		if t.Sure.IsEmpty() {
+			f.Because = "of what may be behind it the cluster needs only " + strings.Join(instead, ", ")
+		}
 		f.Fix = "write instead " + strings.Join(instead, ", ")
 	}
 	for _, b := range set.Boxes() {
@@ -358,7 +364,11 @@ func (a *auditor) source(r ruleset.Rule) {
 			return
 		}
 	}
-	for _, b := range r.Maybe().Boxes() {
+	boxes := r.Maybe().Boxes()
+	if r.Dead != "" && slices.ContainsFunc(r.Sources, func(w ruleset.Word) bool { return w.Text == "*" }) {
+		boxes = flowset.All().Boxes() // what it would match when it is corrected
+	}
+	for _, b := range boxes {
 		if own.Covers(b.Src) || b.Src.IsEmpty() {
 			continue
 		}

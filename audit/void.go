@@ -5,6 +5,7 @@ package audit
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sallyport/sallyport/flowset"
 	"github.com/sallyport/sallyport/nameset"
@@ -45,7 +46,7 @@ func (a *auditor) void() {
 		a.voids = append(a.voids, r)
 		f := Finding{
 			Check: Void, Severity: Critical, Pos: r.Pos, Rule: r.String(), Term: r.Name,
-			Witness: witness(set.Minus(a.needed)),
+			Witness: a.ours(set.Minus(a.needed)),
 			Because: "network rules are tried before application rules, whatever their priority",
 			Fix:     "remove the rule, or limit its destination to what needs it", Edits: a.dropRule(r),
 		}
@@ -57,6 +58,33 @@ func (a *auditor) void() {
 			f.Text = fmt.Sprintf("%s lets the cluster reach any name on the web's own ports", r)
 		}
 		a.find(f, termKey(r, ""))
+	}
+}
+
+// besides finds other network rules that decide nothing, for TCP or UDP, while a
+// void rule is there: it lets through what they do, before or behind them.
+func (a *auditor) besides() {
+	for _, r := range a.rules.Rules {
+		if r.Kind != ruleset.Network || r.Action != ruleset.Allow || r.Dead != "" || among(a.voids, r) {
+			continue
+		}
+		most := r.Maybe()
+		for _, v := range a.voids {
+			set := v.Sure()
+			for _, class := range []flowset.Class{flowset.TCP, flowset.UDP} {
+				part := flowset.Everything()
+				part.Class = class
+				own := most.Intersect(flowset.Of(part))
+				if own.IsEmpty() || !set.Covers(own) {
+					continue
+				}
+				a.find(Finding{
+					Check: Shadowed, Severity: Info, Pos: r.Pos, Rule: r.String(), Term: r.Name,
+					Text:    fmt.Sprintf("for %s, %s lets through everything that %s does", strings.ToUpper(class.String()), v, r),
+					Because: fmt.Sprintf("%s at %s", v, v.Pos), Fix: "remove " + v.Name + ", and keep what of this is needed",
+				}, termKey(r, "")+" "+class.String())
+			}
+		}
 	}
 }
 

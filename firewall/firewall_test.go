@@ -4,43 +4,16 @@
 package firewall
 
 import (
-	"io/fs"
 	"strings"
 	"testing"
 
-	"github.com/sallyport/sallyport/catalog"
-	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
-	"github.com/sallyport/sallyport/examples"
+	"github.com/sallyport/sallyport/internal/exampletest"
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/ruleset"
 )
 
-func programs(t *testing.T) map[string]*program.Program {
-	t.Helper()
-	names, err := fs.Glob(examples.Files, "*.yaml")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no examples")
-	}
-	out := make(map[string]*program.Program)
-	for _, name := range names {
-		data, err := examples.Files.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := cluster.Parse(name, data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out[name], err = compile.Compile(c, catalog.Default(), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return out
-}
-
 func TestEveryTranslationOfEveryExampleIsEqualOrSaysWhyNot(t *testing.T) {
-	for name, p := range programs(t) {
+	for name, p := range exampletest.Programs(t) {
 		for _, d := range Dialects {
 			tr, err := Translate(d, p)
 			if err != nil {
@@ -72,7 +45,7 @@ func TestEveryTranslationOfEveryExampleIsEqualOrSaysWhyNot(t *testing.T) {
 }
 
 func TestAWriterThatLiesIsCaught(t *testing.T) {
-	p := programs(t)["azure.yaml"]
+	p := exampletest.Programs(t)["azure.yaml"]
 	honest, _ := Find("squid")
 	for name, lie := range map[string]struct {
 		old, new string

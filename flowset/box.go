@@ -198,8 +198,17 @@ func plainest(s netset.Set, usual string) (netip.Addr, bool) {
 	if a := netip.MustParseAddr(usual); s.Contains(a) {
 		return a, true
 	}
-	if a, ok := s.Minus(netset.Private()).Minus(netset.Never()).Witness(); ok {
+	a, ok := s.Minus(netset.Private()).Minus(netset.Never()).Witness()
+	if ok {
 		return a, true
 	}
-	return s.Witness()
+	// Nobody sits on a network's own address, nor on the first few in Azure.
+	if a, ok = s.Witness(); ok {
+		for host, i := a, 0; i < 4 && s.Contains(host.Next()); i++ {
+			if host = host.Next(); i == 3 {
+				a = host
+			}
+		}
+	}
+	return a, ok
 }

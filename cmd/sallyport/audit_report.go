@@ -164,10 +164,6 @@ func details(f audit.Finding) string {
 // writePatch writes the edits of all findings, or of those that are named, as
 // one unified diff.
 func writePatch(w io.Writer, r audit.Report, text map[string][]byte) error {
-	var edits []audit.Edit
-	for _, f := range r.Findings {
-		edits = append(edits, f.Edits...)
-	}
-	_, err := w.Write(audit.Patch(text, edits))
+	_, err := w.Write(audit.Patch(text, r.Edits()))
 	return err
 }

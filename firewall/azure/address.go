@@ -18,6 +18,7 @@ type addresses struct {
 	why         string // why it is not certain
 	dead        string // why it can never match
 	note        string
+	tag         string // a service tag whose ranges are not at hand
 }
 
 func exactly(s netset.Set) addresses { return addresses{sure: s, maybe: s} }
@@ -69,11 +70,11 @@ func (f *finder) addressText(s string) addresses {
 		return addresses{dead: clip(s) + " is neither an address, a range nor a service tag"}
 	}
 	if f.r.opt.Tags == nil {
-		return addresses{maybe: netset.All(), why: "service tag " + clip(s) + ": its ranges are not in the file"}
+		return addresses{maybe: netset.All(), tag: s, why: "service tag " + clip(s) + ": its ranges are not in the file"}
 	}
 	prefixes, ok := f.r.opt.Tags.Prefixes(catalog.Destination{Kind: catalog.KindServiceTag, Tag: s}, "")
 	if !ok {
-		return addresses{maybe: netset.All(), why: "service tag " + clip(s) + " is not in the file of service tags"}
+		return addresses{maybe: netset.All(), tag: s, why: "service tag " + clip(s) + " is not in the file of service tags"}
 	}
 	return exactly(netset.Of(prefixes...))
 }

@@ -46,8 +46,12 @@ func (m *meaning) byAddress(v value, x *extent, a addresses) {
 		return
 	}
 	m.tell(v, "destination", a)
+	names := m.r.anyName
+	if a.tag != "" {
+		names = m.r.tagNames(a.tag)
+	}
 	box := func(i int, dst netset.Set) []flowset.Box {
-		return []flowset.Box{{Src: x.src[i], Class: x.class[i], Ports: x.ports[i], Names: m.r.anyName, Nameless: true, Dst: dst}}
+		return []flowset.Box{{Src: x.src[i], Class: x.class[i], Ports: x.ports[i], Names: names, Nameless: true, Dst: dst}}
 	}
 	m.term(v, v.shown(), box(sure, a.sure), box(maybe, a.maybe))
 }

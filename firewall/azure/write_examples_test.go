@@ -4,44 +4,17 @@
 package azure
 
 import (
-	"io/fs"
 	"testing"
 
-	"github.com/sallyport/sallyport/catalog"
-	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
-	"github.com/sallyport/sallyport/examples"
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/internal/exampletest"
 	"github.com/sallyport/sallyport/program"
 )
-
-func examplePrograms(t *testing.T) map[string]*program.Program {
-	t.Helper()
-	names, err := fs.Glob(examples.Files, "*.yaml")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no examples")
-	}
-	out := make(map[string]*program.Program)
-	for _, name := range names {
-		data, err := examples.Files.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := cluster.Parse(name, data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out[name], err = compile.Compile(c, catalog.Default(), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return out
-}
 
 // TestTheExamplesLackIPv6Alone: of the list that this is made for, Azure can say
 // everything but IPv6 sources.
 func TestTheExamplesLackIPv6Alone(t *testing.T) {
-	for name, p := range examplePrograms(t) {
+	for name, p := range exampletest.Programs(t) {
 		for _, form := range forms {
 			_, left := form.write(p, DefaultLayout)
 			for _, id := range left {
@@ -69,7 +42,7 @@ func allIPv4(p *program.Program) bool {
 
 // TestOneIDOfEachLeftRule: a rule that lacks in two ways is named once.
 func TestOneIDOfEachLeftRule(t *testing.T) {
-	for _, p := range examplePrograms(t) {
+	for _, p := range exampletest.Programs(t) {
 		_, left := ARM(p, DefaultLayout)
 		seen := make(map[flow.RuleID]bool)
 		for _, id := range left {

@@ -22,16 +22,33 @@ import (
 
 // bench is a client, a router with the rules, and a server that answers for
 // every destination, each in a network namespace.
-type bench struct{ client, router, server string }
+type bench struct {
+	client, router, server string
+	ends                   ends
+}
 
-var (
-	benchSources = []string{"10.1.0.9", "10.2.0.9", "192.168.0.9", "fd00::9"}
-	benchTargets = []string{"20.1.2.3", "20.0.0.1", "21.1.1.1", "2600::1", "2600:1::5"}
-	benchPorts   = []uint16{80, 443, 8443, 9004, 9011}
-)
+// ends are the addresses and ports between which flows go.
+type ends struct {
+	sources, targets []netip.Addr
+	ports            []uint16
+}
+
+func addrs(texts ...string) (out []netip.Addr) {
+	for _, t := range texts {
+		out = append(out, netip.MustParseAddr(t))
+	}
+	return out
+}
+
+// plain are ends of both families for the random programs.
+var plain = ends{
+	sources: addrs("10.1.0.9", "10.2.0.9", "192.168.0.9", "fd00::9"),
+	targets: addrs("20.1.2.3", "20.0.0.1", "21.1.1.1", "2600::1", "2600:1::5"),
+	ports:   []uint16{80, 443, 8443, 9004, 9011},
+}
 
 // newBench connects two namespaces through a third with veth pairs.
-func newBench(t *testing.T) bench {
+func newBench(t *testing.T, ends ends) bench {
 	t.Helper()
 	for _, program := range []string{"nft", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -42,7 +59,7 @@ func newBench(t *testing.T) bench {
 		t.Skip("network namespaces need root")
 	}
 	id := fmt.Sprintf("sp%d", os.Getpid())
-	b := bench{id + "c", id + "r", id + "s"}
+	b := bench{id + "c", id + "r", id + "s", ends}
 	script := fmt.Sprintf("C=%s; R=%s; S=%s\n", b.client, b.router, b.server) + `
 for n in $C $R $S; do ip netns add $n; ip -n $n link set lo up; done
 ip -n $R link add rc type veth peer name eth netns $C
@@ -55,13 +72,16 @@ ip -n $R addr add fdff:2::1/64 dev rs nodad; ip -n $S addr add fdff:2::2/64 dev 
 ip netns exec $R sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
 ip -n $C route add default via 172.31.1.1; ip -n $C -6 route add default via fdff:1::1
 ip -n $S route add default via 172.31.2.1; ip -n $S -6 route add default via fdff:2::1
-ip -n $R route add 20.0.0.0/7 via 172.31.2.2; ip -n $R -6 route add 2600::/16 via fdff:2::2
+ip -n $R -6 route add 2600::/16 via fdff:2::2
 `
-	for _, target := range benchTargets {
-		script += fmt.Sprintf("ip -n $S addr add %s dev lo\n", netset.OfAddrs(netip.MustParseAddr(target)))
+	for _, target := range ends.targets {
+		script += fmt.Sprintf("ip -n $S addr add %s dev lo\n", netset.OfAddrs(target))
+		if target.Is4() {
+			script += fmt.Sprintf("ip -n $R route add %s via 172.31.2.2\n", target)
+		}
 	}
-	for _, src := range benchSources {
-		if a := netip.MustParseAddr(src); a.Is4() {
+	for _, a := range ends.sources {
+		if a.Is4() {
 			script += fmt.Sprintf("ip -n $C addr add %s/32 dev eth; ip -n $R route add %s/32 via 172.31.1.2\n", a, a)
 		} else {
 			script += fmt.Sprintf("ip -n $C addr add %s/128 dev eth nodad; ip -n $R -6 route add %s/128 via fdff:1::2\n", a, a)
@@ -101,7 +121,7 @@ func inside(name string, f func() error) error {
 func (b bench) serve(t *testing.T) {
 	t.Helper()
 	err := inside(b.server, func() error {
-		for _, port := range benchPorts {
+		for _, port := range b.ends.ports {
 			l, err := net.Listen("tcp", fmt.Sprintf("[::]:%d", port))
 			if err != nil {
 				return err
@@ -116,8 +136,8 @@ func (b bench) serve(t *testing.T) {
 					_ = c.Close()
 				}
 			}()
-			for _, target := range benchTargets {
-				u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(target), port)))
+			for _, target := range b.ends.targets {
+				u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(target, port)))
 				if err != nil {
 					return err
 				}
@@ -181,19 +201,33 @@ func (b bench) passes(f flowset.Flow) bool {
 }
 
 // flows are all flows between the bench's addresses, of TCP and UDP.
-func flows() []flowset.Flow {
+func (b bench) flows() []flowset.Flow {
 	var out []flowset.Flow
-	for _, src := range benchSources {
-		for _, dst := range benchTargets {
-			s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
-			for _, port := range benchPorts {
-				if s.Is4() == d.Is4() {
-					out = append(out, flowset.Flow{Src: s, Dst: d, Class: flowset.OtherTCP, Port: port}, flowset.Flow{Src: s, Dst: d, Class: flowset.UDP, Port: port})
+	for _, src := range b.ends.sources {
+		for _, dst := range b.ends.targets {
+			for _, port := range b.ends.ports {
+				if src.Is4() == dst.Is4() {
+					out = append(out, flowset.Flow{Src: src, Dst: dst, Class: flowset.OtherTCP, Port: port}, flowset.Flow{Src: src, Dst: dst, Class: flowset.UDP, Port: port})
 				}
 			}
 		}
 	}
 	return out
+}
+
+// open waits until every flow arrives without rules: the kernel takes seconds to
+// be sure of an IPv6 address of a new link.
+func (b bench) open(t *testing.T) {
+	t.Helper()
+	b.load(t, nil)
+	for _, f := range b.flows() {
+		for tries := 0; !b.passes(f); tries++ {
+			if tries == 20 {
+				t.Fatalf("without rules, %s does not arrive", f)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
 }
 
 // judge sends every flow, and compares the kernel's answer with the sets'.
@@ -210,7 +244,7 @@ func (b bench) judge(t *testing.T, conf []byte) {
 		passed bool
 	}
 	answers := make(chan answer)
-	all := flows()
+	all := b.flows()
 	for _, f := range all {
 		go func() { answers <- answer{f, b.passes(f)} }()
 	}

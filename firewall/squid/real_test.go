@@ -14,13 +14,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowset"
+	"github.com/sallyport/sallyport/internal/exampletest"
+	"github.com/sallyport/sallyport/internal/vectors"
 	"github.com/sallyport/sallyport/netset"
 )
 
@@ -59,6 +63,59 @@ func TestSquidDecidesAsTheRulesThatWereRead(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestSquidAgreesWithTheTableOfFlows asks for the flows that every outlet must
+// agree about. Squid goes where the name leads, whatever address the client had
+// in mind, so for it every name is proved.
+func TestSquidAgreesWithTheTableOfFlows(t *testing.T) {
+	squid, err := exec.LookPath("squid")
+	if err != nil {
+		t.Skip("squid is not installed: apt install squid-openssl")
+	}
+	p := exampletest.Program(t, vectors.Example)
+	conf, left := Write(p)
+	p = p.Without(left...)
+	// The client is on this machine, and stands for the node.
+	here := strings.ReplaceAll(string(conf), "10.240.0.0/16", "127.0.0.0/8")
+	if here == string(conf) {
+		t.Fatalf("no rule is for the nodes:\n%s", conf)
+	}
+	var names []string
+	for _, v := range vectors.All {
+		if v.Host != "" && !slices.Contains(names, v.Host) {
+			names = append(names, v.Host)
+		}
+	}
+	proxy := start(t, squid, []byte(here), names)
+	through := 0
+	for _, v := range vectors.All {
+		f := v.Flow()
+		if f.Transport != flow.TCP || v.Stranger {
+			continue // nothing that a client asks a proxy for, or from elsewhere
+		}
+		asked := flowset.Flow{Dst: f.Dst, Port: f.Port, Name: f.Name, Class: flowset.OtherTCP}
+		switch f.App {
+		case flow.TLS:
+			asked.Class, f.Proof = flowset.TLS, flow.BySNI
+		case flow.HTTP:
+			asked.Class, f.Proof = flowset.HTTP, flow.ByHost
+		}
+		if f.Name.IsZero() {
+			f.Proof = flow.Unproved
+		}
+		want := p.Eval(f, time.Now()).Verdict == flow.Allow
+		got := ask(t, proxy, asked)
+		if got != want {
+			t.Errorf("%s: squid lets it through: %v, the judge: %v\n%s", v.Name, got, want, conf)
+		}
+		if got {
+			through++
+		}
+	}
+	if through < 5 {
+		t.Errorf("only %d flows went through", through)
 	}
 }
 
@@ -128,8 +185,11 @@ func ask(t *testing.T, proxy string, f flowset.Flow) bool {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	host := fmt.Sprintf("%s:%d", f.Name, f.Port)
-	if f.Class == flowset.TLS {
+	host := netip.AddrPortFrom(f.Dst, f.Port).String()
+	if !f.Name.IsZero() {
+		host = fmt.Sprintf("%s:%d", f.Name, f.Port)
+	}
+	if f.Class != flowset.HTTP {
 		fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", host, host)
 	} else {
 		fmt.Fprintf(conn, "GET http://%s/ HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host, host)

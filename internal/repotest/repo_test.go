@@ -62,9 +62,12 @@ var layout = []row{
 		name: "enforcers", packages: []string{"kernelpath", "proxypath"},
 		why: "two ways to enforce stand side by side",
 	},
+	{
+		name: "examples", packages: []string{"examples", "internal/exampletest"}, also: map[string][]string{"internal/exampletest": {"examples"}},
+		why: "descriptions, which import nothing, and what compiles them for tests",
+	},
 	{name: "vectors", packages: []string{"internal/vectors"}, why: "the flows that every outlet must agree about"},
 	{name: "wholes", packages: []string{"gateway", "lab", "lab/*"}, also: map[string][]string{"lab": {"lab/*"}, "lab/*": {"lab/*"}}},
-	{name: "examples", packages: []string{"examples"}},
 	{name: "commands", packages: []string{"cmd/*"}},
 	{name: "acceptance", packages: []string{"internal/acceptance"}, why: "tests alone: they type what users type"},
 }

@@ -7,28 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport/sallyport/catalog"
-	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
 	"github.com/sallyport/sallyport/decide"
-	"github.com/sallyport/sallyport/examples"
+	"github.com/sallyport/sallyport/internal/exampletest"
 )
 
 // TestTheJudgeAndItsTwinAgreeWithTheTable is the simulated half; the lab plays
 // the same table with packets.
 func TestTheJudgeAndItsTwinAgreeWithTheTable(t *testing.T) {
-	data, err := examples.Files.ReadFile(Example)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := cluster.Parse(Example, data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := compile.Compile(c, catalog.Default(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := exampletest.Program(t, Example)
 	fast := decide.New(p)
 	at := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	for _, v := range All {

@@ -5,43 +5,15 @@ package armcheck
 
 import (
 	"encoding/json"
-	"io/fs"
 	"slices"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/network/armnetwork/v9"
 	"github.com/google/go-cmp/cmp"
-	"github.com/sallyport/sallyport/catalog"
-	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
-	"github.com/sallyport/sallyport/examples"
 	"github.com/sallyport/sallyport/firewall/azure"
+	"github.com/sallyport/sallyport/internal/exampletest"
 	"github.com/sallyport/sallyport/netset"
-	"github.com/sallyport/sallyport/program"
 )
-
-func programs(t *testing.T) map[string]*program.Program {
-	t.Helper()
-	names, err := fs.Glob(examples.Files, "*.yaml")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no examples")
-	}
-	out := make(map[string]*program.Program)
-	for _, name := range names {
-		data, err := examples.Files.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := cluster.Parse(name, data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out[name], err = compile.Compile(c, catalog.Default(), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return out
-}
 
 // template is what of an ARM template is looked at.
 type template struct {
@@ -58,7 +30,7 @@ func TestTheVendorsTypesLoseNothing(t *testing.T) {
 	small := azure.DefaultLayout
 	small.Limits.GroupBytes = 4000
 	rules := 0
-	for name, p := range programs(t) {
+	for name, p := range exampletest.Programs(t) {
 		for _, layout := range []azure.Layout{azure.DefaultLayout, small} {
 			text, left := azure.ARM(p, layout)
 			t.Logf("%s: %d of %d rules are left out, or a part of them", name, len(left), len(p.Rules))
