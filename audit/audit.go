@@ -28,6 +28,7 @@ const (
 	Missing   Check = "missing"   // the cluster needs it and nothing lets it through
 	Void      Check = "void"      // a network rule that decides before the rules by name do
 	TooWide   Check = "too-wide"  // lets through more than anything asks for
+	Misspelt  Check = "misspelt"  // a slip of the pen away from a need
 	NoSource  Check = "no-source" // not limited to the cluster's own addresses
 	Obsolete  Check = "obsolete"  // left the list
 	NotNeeded Check = "not-needed"
@@ -46,12 +47,13 @@ const (
 	Assumed   Check = "assumed"         // only what the file does not show may let it through
 )
 
-var order = []Check{Void, Missing, TooWide, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, Expired, Inspected, NoProxy, Routing, Subnet, Group, Overlap, Literal, Misnamed, Assumed}
+var order = []Check{Void, Missing, TooWide, Misspelt, NoSource, Obsolete, NotNeeded, Shadowed, Duplicate, Dead, Expired, Inspected, NoProxy, Routing, Subnet, Group, Overlap, Literal, Misnamed, Assumed}
 
 var meanings = map[Check]string{
 	Void:      "A network rule lets everything through before the rules by name are asked",
 	Missing:   "The cluster needs it and nothing lets it through",
 	TooWide:   "Lets through more than anything asks for",
+	Misspelt:  "Nearly what the cluster needs, and somebody else's name",
 	NoSource:  "Not limited to the cluster's own addresses",
 	Obsolete:  "Left the published list",
 	NotNeeded: "On the list, but for a feature this cluster does not have",
@@ -149,6 +151,7 @@ func Run(rules *ruleset.RuleSet, p *program.Program) Report {
 	a.proxy()
 	a.routing()
 	a.groups()
+	a.misspelt()
 	a.untidy()
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
 		return cmp.Or(slices.Index(order, x.Check)-slices.Index(order, y.Check),

@@ -48,6 +48,7 @@ func (a *auditor) missing() {
 	}
 	bySource := 0
 	var assumed []string
+	var open []need // behind assumed
 	for _, n := range a.needs {
 		if proper.Sure.Covers(n.set) {
 			if !a.effect.Sure.Covers(n.set) {
@@ -63,7 +64,7 @@ func (a *auditor) missing() {
 			Fix: fmt.Sprintf("allow %s from %s", what, strings.Join(n.rule.Groups, " and ")), Edits: a.addTo(n),
 		}
 		if proper.Maybe.Covers(n.set) {
-			assumed = append(assumed, what)
+			assumed, open = append(assumed, what), append(open, n)
 			a.r.AssumedRules = append(a.r.AssumedRules, n.rule.ID)
 			continue
 		}
@@ -92,7 +93,7 @@ func (a *auditor) missing() {
 	if len(assumed) > 0 {
 		a.find(Finding{
 			Check: Assumed, Severity: Info, Unknown: true,
-			Text:    fmt.Sprintf("%d of %d needs are met only by what the files do not show: %s", len(assumed), len(a.needs), a.reasons()),
+			Text:    fmt.Sprintf("%d of %d needs are met only by what the files do not show: %s", len(assumed), len(a.needs), a.reasons(open)),
 			Because: strings.Join(assumed, ", "), Fix: "give the files or values that say it, or write the names out",
 		}, "parts")
 	}
@@ -122,11 +123,16 @@ func (a *auditor) others(n need) string {
 	return ""
 }
 
-// reasons lists what of the rules is unknown beside sources, each once.
-func (a *auditor) reasons() string {
+// reasons lists what is unknown, beside sources, of the rules that may let needs
+// through, each once.
+func (a *auditor) reasons(needs []need) string {
 	var out []string
 	for _, r := range a.rules.Rules {
-		if r.Kind == ruleset.NAT {
+		if r.Kind == ruleset.NAT || len(r.Unknown) == 0 {
+			continue
+		}
+		most := withoutSource(r.Maybe())
+		if !slices.ContainsFunc(needs, func(n need) bool { return most.Overlaps(n.anyone) }) {
 			continue
 		}
 		for _, u := range r.Unknown {

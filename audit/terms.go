@@ -48,7 +48,7 @@ func (a *auditor) terms() {
 				set = withoutSource(t.Maybe)
 			}
 			if set.IsEmpty() {
-				set = a.tagged(t)
+				set = a.tagged(r, t)
 			}
 			if set.IsEmpty() {
 				continue
@@ -97,7 +97,12 @@ func (a *auditor) exceptionOver(r ruleset.Rule, t ruleset.Term, set flowset.Set)
 // tagged returns what a service tag without addresses stands for at most, when
 // that is wide whatever its addresses are: the addresses of a whole cloud or of
 // a region, where anybody can rent one.
-func (a *auditor) tagged(t ruleset.Term) flowset.Set {
+func (a *auditor) tagged(r ruleset.Rule, t ruleset.Term) flowset.Set {
+	for _, u := range r.Unknown {
+		if u.Part != "source" && u.Part != "destination" {
+			return flowset.Set{} // whatever it is wide in is not known either
+		}
+	}
 	tag := strings.ToLower(t.Text)
 	if tag == "internet" || tag == "azurecloud" || strings.HasPrefix(tag, "azurecloud.") {
 		return withoutSource(t.Maybe)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agext/levenshtein"
+
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/ruleset"
 )
@@ -191,4 +193,58 @@ func saysAll(name string) bool {
 		}
 	}
 	return false
+}
+
+// misspelt finds names that are a slip of the pen away from what the cluster
+// needs: the same but for one or two letters of the domain, which is another's.
+func (a *auditor) misspelt() {
+	for _, r := range a.rules.Rules {
+		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT || r.Dead != "" {
+			continue
+		}
+		for _, t := range r.Terms {
+			host, domain := splitDomain(strings.ToLower(t.Text))
+			if domain == "" || strings.ContainsAny(t.Text, "/$[{") {
+				continue
+			}
+			i := slices.IndexFunc(a.needs, func(n need) bool {
+				h, d := splitDomain(n.rule.Destination())
+				return n.rule.ByName() && h == host && d != domain && sameTop(d, domain) && slip(d, domain)
+			})
+			if i < 0 {
+				continue
+			}
+			right := a.needs[i].rule.Destination()
+			a.find(Finding{
+				Check: Misspelt, Severity: Medium, Pos: t.Pos, Rule: r.String(), Term: t.Text, Witness: a.ours(t.Maybe),
+				Text:    fmt.Sprintf("%s is not %s, which the cluster needs, and may be anybody's", t.Text, right),
+				Because: because(a.needs[i].rule.Origins[0]), Fix: "write " + right, Edits: a.replaceTerm(t, []string{right}),
+			}, termKey(r, t.Text))
+		}
+	}
+}
+
+// splitDomain parts a name into what stands before its last two labels, and
+// these; domain is "" when it has fewer, or short ones.
+func splitDomain(name string) (host, domain string) {
+	i := strings.LastIndexByte(name, '.')
+	if i < 6 {
+		return "", ""
+	}
+	j := strings.LastIndexByte(name[:i], '.')
+	if i-j <= 5 {
+		return "", ""
+	}
+	return name[:j+1], name[j+1:]
+}
+
+// sameTop reports whether two domains end in the same label: other clouds have
+// the same names under another.
+func sameTop(a, b string) bool {
+	return a[strings.LastIndexByte(a, '.'):] == b[strings.LastIndexByte(b, '.'):]
+}
+
+// slip reports whether two texts differ by one or two letters.
+func slip(a, b string) bool {
+	return len(a) <= 64 && len(b) <= 64 && levenshtein.Distance(a, b, nil) <= 2
 }

@@ -182,3 +182,25 @@ func TestAWitnessComesFromTheCluster(t *testing.T) {
 		}
 	}
 }
+
+func TestASlipOfThePenIsFound(t *testing.T) {
+	p := compiled(t, "westeurope")
+	for name, want := range map[string]string{
+		"mcr.miscrosoft.com":      "mcr.microsoft.com",
+		"*.data.mcr.micosoft.com": "*.data.mcr.microsoft.com",
+		"packages.aks.azure.cn":   "", // another cloud's
+		"mcr.example.com":         "",
+		"msr.microsoft.com":       "", // Microsoft's all the same
+	} {
+		r := run(t, p, policy(strings.Replace(names, "mcr.microsoft.com", name, 1)))
+		got := ""
+		for _, f := range r.Findings {
+			if f.Check == audit.Misspelt {
+				got = strings.TrimPrefix(f.Fix, "write ")
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/agext/levenshtein"
 )
 
 // Problem is one thing wrong with a description, and what to type instead.
@@ -139,7 +141,7 @@ func nearest(s string, list []string) string {
 		if len(s) > 64 {
 			continue
 		}
-		if d := distance(strings.ToLower(s), strings.ToLower(w)); d < at {
+		if d := levenshtein.Distance(strings.ToLower(s), strings.ToLower(w), nil); d < at {
 			best, at = w, d
 		}
 	}
@@ -149,27 +151,6 @@ func nearest(s string, list []string) string {
 // squeeze drops what people write between words.
 func squeeze(s string) string {
 	return strings.NewReplacer("-", "", "_", "", " ", "", ".", "").Replace(s)
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // didYouMean is the hint for a word that is not in list.

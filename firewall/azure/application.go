@@ -75,6 +75,11 @@ func (m *meaning) application() {
 	all := m.r.anyName
 	web := append(boxes(maybe, all), box(maybe, defaultPort("https"), all), box(maybe, defaultPort("http"), all))
 	for _, e := range m.entries("fqdntags") {
+		if !e.known() {
+			m.unknown(e.pos, "destination", e.shown(), "an FQDN tag: "+e.reason())
+			m.term(e, e.shown(), nil, web)
+			continue
+		}
 		m.unknown(e.pos, "destination", e.shown(), "FQDN tag "+e.shown()+": its content is Microsoft's and not in the file")
 		m.term(e, e.shown(), nil, web)
 	}

@@ -38,6 +38,13 @@ func (r *reader) eval1(e *expr, n names, b *binding) value {
 		if v, ok := b.find(e.text); ok {
 			return v
 		}
+		// What runs in a dynamic block is called as the block is, and may look like
+		// a resource: application_rule_collection.value.
+		if root, rest, ok := strings.Cut(e.text, "."); ok {
+			if v, ok := b.find(root); ok {
+				return r.member(v, rest)
+			}
+		}
 		return n.named(e.text, e.pos)
 	case opParam:
 		return n.param(e.text, e.pos)
@@ -61,32 +68,32 @@ func (r *reader) eval1(e *expr, n names, b *binding) value {
 		}
 		return v
 	case opCall:
+		if v, ok := r.logic(e, strings.ToLower(e.text), n, b); ok {
+			return v
+		}
 		args := make([]value, len(e.args))
 		for i, a := range e.args {
 			args[i] = r.eval(a, n, b)
 		}
 		return r.call(e, args, n)
 	case opCond:
-		switch c := r.eval(e.args[0], n, b); {
-		case c.known() && c.text == "true":
+		c := r.eval(e.args[0], n, b)
+		switch {
+		case c.is(true):
 			return r.eval(e.args[1], n, b)
-		case c.known() && c.text == "false":
+		case c.is(false):
 			return r.eval(e.args[2], n, b)
-		default:
-			return unresolved(e.pos, "a condition", "depends on a condition that is not known: "+c.doubt())
 		}
-	case opCompare:
-		x, y := r.eval(e.args[0], n, b), r.eval(e.args[1], n, b)
-		if x.known() && y.known() && (e.text == "==" || e.text == "!=") {
-			return value{kind: boolean, text: strconv.FormatBool((x.text == y.text) == (e.text == "=="))}
+		why := "depends on a condition that is not known: " + c.doubt()
+		if v, ok := either(e.pos, r.eval(e.args[1], n, b), r.eval(e.args[2], n, b), why); ok {
+			return v
 		}
-		return unresolved(e.pos, "a comparison", "a comparison that is not computed here")
+		return unresolved(e.pos, "a condition", why)
+	case opBinary:
+		return r.operate(e, n, b)
 	case opNot:
-		switch x := r.eval(e.args[0], n, b); {
-		case x.known() && x.text == "true":
-			return value{kind: boolean, text: "false"}
-		case x.known() && x.text == "false":
-			return value{kind: boolean, text: "true"}
+		if x := r.eval(e.args[0], n, b); x.is(true) || x.is(false) {
+			return truth(x.is(false))
 		}
 		return unresolved(e.pos, "a condition", "a condition that is not known")
 	case opFor:
@@ -144,7 +151,13 @@ func (r *reader) member(v value, name string) value {
 			}
 			return u
 		}
-		return unresolved(v.pos, name, "the object has no field "+name)
+		u := unresolved(v.pos, name, "the object has no field "+name)
+		u.missing = true
+		return u
+	case null:
+		u := unresolved(v.pos, name, "field "+name+" of null")
+		u.missing = true
+		return u
 	case unknown:
 		if strings.EqualFold(name, "location") {
 			if l, ok := r.location(v.text+".location", v.pos); ok {
@@ -177,7 +190,9 @@ func (r *reader) index(v, at value) value {
 		if i, err := strconv.Atoi(at.text); err == nil && i >= 0 && i < len(v.items) {
 			return v.items[i]
 		}
-		return unresolved(at.pos, "["+at.text+"]", "the list has no element "+at.text)
+		u := unresolved(at.pos, "["+at.text+"]", "the list has no element "+at.text)
+		u.missing = v.size() >= 0
+		return u
 	case v.kind == object && at.known():
 		return r.member(v, at.text)
 	}
@@ -221,6 +236,10 @@ func (r *reader) forLoop(e *expr, n names, b *binding) value {
 	case object:
 		for _, f := range in.fields {
 			add(value{kind: text, text: f.key, pos: f.pos}, f.val, f.val.when)
+		}
+		if in.why != "" { // of which more may be there
+			why := "a loop over what is not wholly known: " + in.why
+			add(unresolved(e.pos, hole(l.key), why), unresolved(e.pos, hole(l.val), why), why)
 		}
 	default:
 		why := "a loop over what is not known: " + in.doubt()

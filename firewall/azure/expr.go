@@ -22,9 +22,10 @@ const (
 	opObject             // args: key, value, key, value ...
 	opCall               // text of args
 	opCond               // args[0] ? args[1] : args[2]
-	opCompare            // args[0] text args[1]
+	opBinary             // args[0] text args[1]
 	opNot                // args[0]
 	opFor                // loop
+	opLambda             // text => args[0]
 	opResource           // a declaration of Bicep: text, its name; val, its type; args, body and condition
 )
 

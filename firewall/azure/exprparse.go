@@ -5,7 +5,6 @@ package azure
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/sallyport/sallyport/ruleset"
 )
@@ -84,7 +83,7 @@ func (p *exprParser) expr() *expr {
 		p.off = len(p.d)
 		return bad(pos, "nested too deeply")
 	}
-	e := p.binary()
+	e := p.binary(1)
 	save := p.off
 	p.blank(!p.arm)
 	if p.off < len(p.d) && p.d[p.off] == '?' && !p.has("??") && !p.has("?.") {
@@ -102,34 +101,36 @@ func (p *exprParser) expr() *expr {
 	return e
 }
 
-var operators = []string{"==", "!=", "=~", "!~", "<=", ">=", "&&", "||", "??", "=>", "<", ">", "+", "-", "*", "/", "%"}
-
-// binary reads operands with operators between them. Only a single comparison
-// is computed; longer ones stay as written.
-func (p *exprParser) binary() *expr {
-	start := p.off
+// binary reads operands with operators between them that bind at least as
+// tightly as given.
+func (p *exprParser) binary(binds int) *expr {
 	e := p.unary()
-	n := 0
 	for {
 		p.blank(false)
-		op := ""
+		op := operators[0]
+		found := false
 		for _, o := range operators {
-			if p.has(o) {
-				op = o
+			if p.has(o.text) {
+				op, found = o, true
 				break
 			}
 		}
-		if op == "" {
+		if !found || op.binds < binds && op.text != "=>" {
 			return e
 		}
-		p.off += len(op)
+		p.off += len(op.text)
 		p.blank(true)
-		right := p.unary()
-		if n++; n == 1 && op != "=>" {
-			e = &expr{op: opCompare, pos: e.pos, text: op, args: []*expr{e, right}}
-			continue
+		if op.text == "=>" {
+			return &expr{op: opLambda, pos: e.pos, text: e.text, args: []*expr{p.expr()}}
 		}
-		e = bad(e.pos, strings.TrimSpace(clip(string(p.d[start:min(p.off, len(p.d))]))))
+		p.depth++
+		if p.depth > maxDepth {
+			p.off = len(p.d)
+			return bad(e.pos, "nested too deeply")
+		}
+		right := p.binary(op.binds + 1)
+		p.depth--
+		e = &expr{op: opBinary, pos: e.pos, text: op.text, args: []*expr{e, right}}
 	}
 }
 
@@ -146,10 +147,10 @@ func (p *exprParser) unary() *expr {
 	case p.has("!"):
 		p.off++
 		return &expr{op: opNot, pos: pos, args: []*expr{p.unary()}}
-	case p.has("-") || p.has("+"):
+	case p.has("-"):
 		p.off++
-		p.unary()
-		return bad(pos, "a signed number")
+		zero := literal(value{kind: number, text: "0", pos: pos})
+		return &expr{op: opBinary, pos: pos, text: "-", args: []*expr{zero, p.unary()}}
 	}
 	return p.postfix(p.primary())
 }
@@ -177,7 +178,7 @@ func (p *exprParser) postfix(e *expr) *expr {
 			e = &expr{op: opIndex, pos: e.pos, args: []*expr{e, at}}
 			continue
 		case p.has("(") && (e.op == opName || e.op == opMember):
-			e = &expr{op: opCall, pos: e.pos, text: e.text, args: p.args()}
+			e = called(&expr{op: opCall, pos: e.pos, text: e.text, args: p.args()})
 			continue
 		default:
 			return e
@@ -189,6 +190,21 @@ func (p *exprParser) postfix(e *expr) *expr {
 		e = &expr{op: opMember, pos: e.pos, text: name, args: []*expr{e}}
 	}
 	return bad(e.pos, "too long a chain")
+}
+
+// called turns map() and filter() of Bicep into the loops that they are.
+func called(e *expr) *expr {
+	if len(e.args) != 2 || e.args[1].op != opLambda {
+		return e
+	}
+	f := e.args[1]
+	switch e.text {
+	case "map":
+		return &expr{op: opFor, pos: e.pos, loop: &loop{val: f.text, in: e.args[0], out: f.args[0]}}
+	case "filter":
+		return &expr{op: opFor, pos: e.pos, loop: &loop{val: f.text, in: e.args[0], cond: f.args[0], out: &expr{op: opName, pos: e.pos, text: f.text}}}
+	}
+	return e
 }
 
 func (p *exprParser) args() []*expr {

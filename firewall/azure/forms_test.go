@@ -87,6 +87,8 @@ func TestEveryFormIsReadAsItsGoldenSays(t *testing.T) {
 		{"avm", "avm.tf avm.tfvars", Options{}},
 		{"calls", "calls/main.tf calls/fw/main.tf", Options{}},
 		{"bicep-calls", "nested/main.bicep nested/fw/firewall.bicep", Options{}},
+		{"maps", "maps.tf", Options{}},
+		{"expressions", "expressions.bicep", Options{Location: "westeurope"}},
 		{"group-list", "group-list.json", Options{}},
 		{"nested", "nested.arm.json", Options{}},
 		{"nested-located", "nested.arm.json", Options{Location: "westeurope"}},

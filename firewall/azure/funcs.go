@@ -71,27 +71,43 @@ func (r *reader) call(e *expr, args []value, n names) value {
 		if v, ok := rangeOf(arg(0), arg(1)); ok && len(args) == 2 {
 			return v
 		}
-	case "length":
-		if v := arg(0); v.kind == list {
-			return value{kind: number, text: strconv.Itoa(len(v.items))}
+	case "merge":
+		return merge(e.pos, args)
+	case "formatlist":
+		return r.formatList(e, args)
+	case "can":
+		if v := arg(0); v.missing || v.kind != unknown {
+			return truth(!v.missing)
 		}
-	case "lookup", "try", "coalesce":
-		if name == "lookup" && arg(0).kind == object && arg(1).known() {
-			for _, f := range args[0].fields {
-				if f.key == args[1].text {
-					return f.val
-				}
+	case "lookup":
+		if arg(0).kind == object && arg(1).known() {
+			switch v := r.member(args[0], args[1].text); {
+			case !v.missing:
+				return v
+			case len(args) > 2:
+				return args[2]
+			default:
+				return v
 			}
-			return arg(2)
 		}
-		if v := arg(0); name != "lookup" && v.kind != unknown && v.kind != null {
-			return v
+	case "try", "coalesce":
+		for _, v := range args {
+			skip := v.missing || name == "coalesce" && (v.kind == null || v.kind == text && v.known() && v.text == "")
+			if !skip {
+				return v
+			}
 		}
 	case "environment":
 		r.noteOnce(e.pos, "environment() is read as the public cloud, AzureCloud")
 		return publicCloud(e.pos)
 	case "resourceid", "subscriptionresourceid", "extensionresourceid", "tenantresourceid":
 		return resourceID(e.pos, args)
+	}
+	if v, ok := textCall(name, args, e.pos); ok {
+		return v
+	}
+	if v, ok := listCall(name, args, e.pos); ok {
+		return v
 	}
 	call := e.text + "()"
 	why := call + " is known only when deployed, or not computed here"
@@ -108,7 +124,10 @@ func (r *reader) concat(e *expr, name string, args []value) value {
 	lists := name != "concat"
 	for _, a := range args {
 		lists = lists || a.kind == list
-		if a.kind == object {
+		if a.kind == object && name == "union" {
+			return merge(e.pos, args)
+		}
+		if a.kind == object && name != "flatten" {
 			return unresolved(e.pos, e.text+"()", e.text+"() of objects is not computed here")
 		}
 	}

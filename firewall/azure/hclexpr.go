@@ -90,9 +90,8 @@ func (h *hclSource) expr(x hclsyntax.Expression) *expr {
 		}
 		return out
 	case *hclsyntax.BinaryOpExpr:
-		op := map[*hclsyntax.Operation]string{hclsyntax.OpEqual: "==", hclsyntax.OpNotEqual: "!="}[e.Op]
-		if op != "" {
-			out.op, out.text, out.args = opCompare, op, []*expr{h.expr(e.LHS), h.expr(e.RHS)}
+		if op := hclOperators[e.Op]; op != "" {
+			out.op, out.text, out.args = opBinary, op, []*expr{h.expr(e.LHS), h.expr(e.RHS)}
 			return out
 		}
 	case *hclsyntax.UnaryOpExpr:
@@ -100,12 +99,31 @@ func (h *hclSource) expr(x hclsyntax.Expression) *expr {
 			out.op, out.args = opNot, []*expr{h.expr(e.Val)}
 			return out
 		}
+		zero := literal(value{kind: number, text: "0", pos: pos})
+		out.op, out.text, out.args = opBinary, "-", []*expr{zero, h.expr(e.Val)}
+		return out
+	case *hclsyntax.SplatExpr: // each of a list, or of a list of the one
+		in := &expr{op: opCall, pos: pos, text: "elements", args: []*expr{h.expr(e.Source)}}
+		out.op, out.loop = opFor, &loop{val: splat, in: in, out: h.expr(e.Each)}
+		return out
+	case *hclsyntax.AnonSymbolExpr:
+		out.op, out.text = opName, splat
+		return out
 	case *hclsyntax.ScopeTraversalExpr:
 		return h.traversal(e.Traversal, pos)
 	case *hclsyntax.RelativeTraversalExpr:
 		return h.steps(h.expr(e.Source), e.Traversal, pos)
 	}
 	return bad(pos, h.asWritten(x.Range()))
+}
+
+// splat is what the element of a splat is called.
+const splat = "[*]"
+
+var hclOperators = map[*hclsyntax.Operation]string{
+	hclsyntax.OpEqual: "==", hclsyntax.OpNotEqual: "!=", hclsyntax.OpLogicalAnd: "&&", hclsyntax.OpLogicalOr: "||",
+	hclsyntax.OpGreaterThan: ">", hclsyntax.OpGreaterThanOrEqual: ">=", hclsyntax.OpLessThan: "<", hclsyntax.OpLessThanOrEqual: "<=",
+	hclsyntax.OpAdd: "+", hclsyntax.OpSubtract: "-", hclsyntax.OpMultiply: "*", hclsyntax.OpDivide: "/", hclsyntax.OpModulo: "%",
 }
 
 // key converts a key of an object: a bare word stands for itself.

@@ -28,16 +28,28 @@ func (d *terraformFile) repeat(pos ruleset.Position, over hclsyntax.Expression, 
 		}
 	case object:
 		for _, f := range in.fields {
-			out = append(out, one(value{kind: text, text: f.key, pos: f.pos}, f.val))
+			v := one(value{kind: text, text: f.key, pos: f.pos}, f.val)
+			if f.val.when != "" {
+				v.when = f.val.when
+			}
+			out = append(out, v)
+		}
+		if in.why != "" { // of which more may be there
+			out = append(out, d.unsure(pos, "a loop over what is not wholly known: "+in.why, one))
 		}
 	case null:
 	default:
-		why := "a loop over what is not known: " + in.doubt()
-		v := one(unresolved(pos, "${each.key}", why), unresolved(pos, "${each.value}", why))
-		v.when = why
-		out = []value{v}
+		out = []value{d.unsure(pos, "a loop over what is not known: "+in.doubt(), one)}
 	}
 	return out
+}
+
+// unsure evaluates something for an element that is not known, and may stand for
+// any number of them.
+func (d *terraformFile) unsure(pos ruleset.Position, why string, one func(key, val value) value) value {
+	v := one(unresolved(pos, "${each.key}", why), unresolved(pos, "${each.value}", why))
+	v.when = why
+	return v
 }
 
 // block evaluates a body to an object: its attributes in their order, and of
@@ -58,7 +70,11 @@ func (d *terraformFile) block(body *hclsyntax.Body, pos ruleset.Position, b *bin
 		if a.Name == "count" || a.Name == "for_each" {
 			continue
 		}
-		out.fields = append(out.fields, newField(a.Name, d.h.pos(a.SrcRange), d.r.eval(d.h.expr(a.Expr), d.module, b)))
+		v := d.r.eval(d.h.expr(a.Expr), d.module, b)
+		if v.missing { // an attribute of a type with optional ones; else Terraform refuses it
+			v = value{kind: null, pos: v.pos}
+		}
+		out.fields = append(out.fields, newField(a.Name, d.h.pos(a.SrcRange), v))
 	}
 	add := func(typ string, at ruleset.Position, items []value) {
 		for i := range out.fields {

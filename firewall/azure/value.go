@@ -33,6 +33,9 @@ type value struct {
 	text string
 	why  string // why it is not, or not wholly, known
 	when string // why it may not be there at all; "" when it surely is
+	// missing says of an unknown that it is surely not there: to ask for it is an
+	// error, unless something stands in for it.
+	missing bool
 
 	items  []value // of a list
 	fields []field // of an object, as written
