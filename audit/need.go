@@ -109,18 +109,29 @@ func (a *auditor) missing() {
 // others returns the sources for which some rule lets a need through, when they
 // are not the cluster's.
 func (a *auditor) others(n need) string {
+	one, _ := n.anyone.Witness()
 	for _, r := range a.rules.Rules {
 		if r.Action != ruleset.Allow || r.Kind == ruleset.NAT || r.Dead != "" || among(a.voids, r) {
 			continue
 		}
 		for _, t := range r.Terms {
-			if t.Sure.IsEmpty() || !withoutSource(t.Sure).Covers(n.anyone) {
+			// What covers all of the need lets one flow of it through, which is soon
+			// looked up.
+			if !letsThrough(t.Sure, one) || !withoutSource(t.Sure).Covers(n.anyone) {
 				continue
 			}
 			return t.Sure.Boxes()[0].Src.String()
 		}
 	}
 	return ""
+}
+
+// letsThrough reports whether a flow lies in s but for its source.
+func letsThrough(s flowset.Set, f flowset.Flow) bool {
+	return slices.ContainsFunc(s.Boxes(), func(b flowset.Box) bool {
+		b.Src = netset.All()
+		return b.Contains(f)
+	})
 }
 
 // reasons lists what is unknown, beside sources, of the rules that may let needs

@@ -170,14 +170,15 @@ func (s Set) Equal(t Set) bool { return s.Covers(t) && t.Covers(s) }
 // Contains reports whether f lies in s.
 func (s Set) Contains(f Flow) bool {
 	for _, b := range s.boxes {
-		if b.contains(f) {
+		if b.Contains(f) {
 			return true
 		}
 	}
 	return false
 }
 
-func (b Box) contains(f Flow) bool {
+// Contains reports whether f lies in b.
+func (b Box) Contains(f Flow) bool {
 	name := b.Nameless
 	if !f.Name.IsZero() {
 		name = b.Names.Contains(f.Name)
