@@ -109,31 +109,19 @@ type Log struct {
 	pool    sync.Pool
 	dropped atomic.Uint64
 
-	// Only Run touches these.
-	seq  uint64
-	open map[Tuple]opened
-}
-
-type opened struct {
-	id   string
-	rule flow.RuleID
-	at   time.Time
+	flows *Flows // that are open
+	seq   uint64 // only Run touches it
 }
 
 // queueLen is how many events may wait to be written.
 const queueLen = 16384
 
-// maxOpen bounds how many open flows are remembered for their close records;
-// beyond it one of the others, whichever, closes without one. An end that was
-// never reported must not keep a place for good.
-const maxOpen = 200_000
-
-// New returns a log whose flow ids begin with the given prefix.
-func New(prefix string, rules func() *program.Program) *Log {
+// New returns a log whose flow ids begin with the given prefix, and which keeps
+// the flows that are open in flows.
+func New(prefix string, rules func() *program.Program, flows *Flows) *Log {
 	return &Log{
-		rules: rules, prefix: prefix, in: make(chan any, queueLen),
+		rules: rules, prefix: prefix, in: make(chan any, queueLen), flows: flows,
 		pool: sync.Pool{New: func() any { return new(Event) }},
-		open: make(map[Tuple]opened),
 	}
 }
 
@@ -192,7 +180,15 @@ func (l *Log) Run(done <-chan struct{}, w io.Writer) error {
 			}
 		}
 	}
+	defer l.flows.flush()
 	for {
+		select {
+		case e := <-l.in:
+			write(l.record(e))
+			continue
+		default:
+		}
+		l.flows.flush() // nothing waits
 		select {
 		case e := <-l.in:
 			write(l.record(e))
@@ -249,14 +245,8 @@ func (l *Log) decision(e *Event) Decision {
 			}
 		}
 	} else if f.Src.IsValid() && f.Dst.IsValid() {
-		if len(l.open) >= maxOpen {
-			for t := range l.open {
-				delete(l.open, t)
-				break
-			}
-		}
 		t := Tuple{f.Transport, netip.AddrPortFrom(f.Src, e.SrcPort), netip.AddrPortFrom(f.Dst, f.Port)}
-		l.open[t] = opened{r.Flow, r.Rule, e.At}
+		l.flows.add(t, Open{r.Flow, r.Rule, e.At, f.App, f.Name, f.Proof})
 	}
 	return r
 }
@@ -270,15 +260,14 @@ func addrPort(a netip.Addr, port uint16) string {
 }
 
 func (l *Log) closed(c Closed) any {
-	o, ok := l.open[c.Tuple]
+	o, ok := l.flows.end(c.Tuple)
 	if !ok {
 		return nil
 	}
-	delete(l.open, c.Tuple)
 	return Close{
-		Schema: CloseSchema, Time: c.At.UTC(), Flow: o.id, Rule: o.rule,
+		Schema: CloseSchema, Time: c.At.UTC(), Flow: o.ID, Rule: o.Rule,
 		Source: c.Tuple.Src.String(), Dest: c.Tuple.Dst.String(), Protocol: c.Tuple.Transport.String(),
 		Counted: c.Counted, BytesOut: c.BytesOut, BytesIn: c.BytesIn, PacketOut: c.PktsOut, PacketIn: c.PktsIn,
-		Seconds: c.At.Sub(o.at).Seconds(),
+		Seconds: c.At.Sub(o.At).Seconds(),
 	}
 }

@@ -61,7 +61,7 @@ func write(t *testing.T, l *Log) (records []map[string]any) {
 }
 
 func TestADecisionAndItsCloseAreJoined(t *testing.T) {
-	l := New("run1", aProgram)
+	l := New("run1", aProgram, NewFlows())
 	l.Decide(event(flow.Allow, flow.RuleMatched, 1000))
 	l.Decide(event(flow.Allow, flow.RuleMatched, 1001))
 	l.End(end(1001))
@@ -91,7 +91,7 @@ func TestADecisionAndItsCloseAreJoined(t *testing.T) {
 }
 
 func TestADenialSaysWhatWouldHaveAllowedIt(t *testing.T) {
-	l := New("x", aProgram)
+	l := New("x", aProgram, NewFlows())
 	l.Decide(event(flow.Deny, flow.NameNotAllowed, 1000))
 	l.Decide(event(flow.Deny, flow.EncryptedHello, 1000))
 	l.End(end(1000)) // a denied flow has no end
@@ -112,7 +112,7 @@ func TestNamesAsTheyWereSeen(t *testing.T) {
 		"\x00\xff<script>\n":     `"\x00\xff<script>\n"`,
 		strings.Repeat("a", 400): `"` + strings.Repeat("a", 255) + `"`,
 	} {
-		l := New("x", func() *program.Program { return nil })
+		l := New("x", func() *program.Program { return nil }, NewFlows())
 		e := event(flow.Deny, flow.InvalidName, 1)
 		e.SetName([]byte(sent))
 		l.Decide(e)
@@ -123,7 +123,7 @@ func TestNamesAsTheyWereSeen(t *testing.T) {
 }
 
 func TestAFullQueueDropsAndDoesNotBlock(t *testing.T) {
-	l := New("x", aProgram)
+	l := New("x", aProgram, NewFlows())
 	e := event(flow.Deny, flow.NameNotAllowed, 1)
 	begin := time.Now()
 	for range queueLen + 100 {
@@ -143,14 +143,14 @@ func TestAFullQueueDropsAndDoesNotBlock(t *testing.T) {
 
 // An end that is never reported must not cost a later flow its close record.
 func TestForgottenEndsMakeRoom(t *testing.T) {
-	l := New("x", aProgram)
+	l := New("x", aProgram, NewFlows())
 	for i := range maxOpen + 10 {
 		e := event(flow.Allow, flow.RuleMatched, uint16(i))
 		e.Flow.Src = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		l.record(&Event{At: e.At, Flow: e.Flow, SrcPort: e.SrcPort, Decision: e.Decision})
 	}
-	if len(l.open) != maxOpen {
-		t.Errorf("%d open", len(l.open))
+	if l.flows.Len() != maxOpen {
+		t.Errorf("%d open", l.flows.Len())
 	}
 	l.Decide(event(flow.Allow, flow.RuleMatched, 1000))
 	l.End(end(1000))
@@ -179,7 +179,7 @@ func (d *tightDisk) Write(b []byte) (int, error) {
 // A full disk costs the records it has no room for and no others.
 func TestAFullDiskIsReportedOnceAndStopsNothing(t *testing.T) {
 	for _, room := range []int{0, 1, 100} {
-		l := New("x", aProgram)
+		l := New("x", aProgram, NewFlows())
 		for range 3 {
 			l.Decide(event(flow.Deny, flow.NameNotAllowed, 1))
 		}
@@ -202,7 +202,7 @@ func TestAFullDiskIsReportedOnceAndStopsNothing(t *testing.T) {
 }
 
 func TestNoAllocs(t *testing.T) {
-	l := New("x", aProgram)
+	l := New("x", aProgram, NewFlows())
 	e := event(flow.Deny, flow.NameNotAllowed, 1)
 	l.Decide(e)
 	if n := testing.AllocsPerRun(100, func() {

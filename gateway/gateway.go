@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/kernelpath"
 	"github.com/sallyport/sallyport/nametable"
@@ -32,10 +33,13 @@ import (
 
 // Options is what a gateway is made of.
 type Options struct {
-	Program *program.Program
-	// APIServer holds the API server's addresses as the owner has written them;
-	// its name is bound to them from the start.
-	APIServer []netip.Addr
+	Loaded // what is enforced first
+
+	// Load reads what is to be enforced anew, when Reload says so or one of the
+	// files changes; nil: nothing is ever exchanged.
+	Load   func() (Loaded, error)
+	Reload <-chan os.Signal
+	Watch  []string
 
 	Inside, Outside string // interfaces: towards the cluster, and away from it
 	StateDir        string // bindings, saved host state and lock; made when missing
@@ -71,10 +75,16 @@ type Gateway struct {
 	log   *slog.Logger
 	marks kernelpath.Marks
 
-	rules   atomic.Pointer[decide.Snapshot]
-	names   *nametable.Table
-	records *flowlog.Log
-	dns     *resolver.Resolver
+	host  hostFacts
+	force atomic.Pointer[inForce] // what is enforced
+	rules atomic.Pointer[decide.Snapshot]
+	stats stats
+
+	names     *nametable.Table
+	flows     *flowlog.Flows
+	records   *flowlog.Log
+	dns       *resolver.Resolver
+	rulesFile string // names the rules in force, for the next process
 
 	mu      sync.Mutex // guards path and journal: one change at a time
 	path    *kernelpath.Path
@@ -91,13 +101,12 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	if g.marks, err = kernelpath.NewMarks(opt.MarkMask); err != nil {
 		return err
 	}
-	g.rules.Store(decide.New(opt.Program))
-	g.records = flowlog.New(fmt.Sprintf("%x", opt.Now().UnixMilli()), func() *program.Program { return opt.Program })
-
-	host, err := inspect(opt.Inside, opt.Outside)
-	if err != nil {
+	if g.host, err = inspect(opt.Inside, opt.Outside); err != nil {
 		return err
 	}
+	g.force.Store(g.forced(opt.Loaded))
+	g.rules.Store(decide.New(opt.Program))
+	g.stats.reloadOK.Store(true)
 	features, err := kernelpath.Probe()
 	if err != nil {
 		return err
@@ -111,7 +120,13 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	}
 	defer state.Close()
 
-	sockets, err := listenDNS(ctx, host.inside)
+	g.rulesFile = state.path("rules")
+	if err := g.openFlows(state); err != nil {
+		return err
+	}
+	defer g.flows.Close()
+
+	sockets, err := listenDNS(ctx, g.host.inside)
 	if err != nil {
 		return err
 	}
@@ -122,23 +137,23 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	}
 	defer proxyListener.Close()
 
-	own := opt.Program.Resolve.Own.Union(netset.OfAddrs(host.own...))
-	resolve := opt.Program.Resolve
-	resolve.Own = own
 	g.dns = resolver.New(resolver.Config{
-		Rules: g.rules.Load, Resolve: func() program.Resolve { return resolve }, Bind: g.bind, Record: g.records.Decide,
-		IPv6: host.ipv6, Grace: opt.Grace, Now: opt.Now,
+		Rules: g.rules.Load, Resolve: func() program.Resolve { return g.force.Load().resolve }, Bind: g.bind, Record: g.records.Decide,
+		IPv6: g.host.ipv6, Grace: opt.Grace, Now: opt.Now,
 	})
 	proxy := proxypath.New(proxypath.Config{
 		Rules: g.rules.Load, Lookup: g.dns.Lookup, Record: g.records.Decide, End: g.records.End,
-		Own: func() netset.Set { return own }, Now: opt.Now,
+		Own: func() netset.Set { return g.force.Load().own }, Now: opt.Now,
 	})
 	cfg := kernelpath.Config{
 		Inside: opt.Inside, Outside: opt.Outside, Marks: g.marks, FirstQueue: opt.FirstQueue,
 		Queues: uint16(opt.Queues), LogGroup: opt.LogGroup, ProxyPort: opt.ProxyPort,
-		Sources: opt.Program.Visible(), Resolver: netset.OfAddrs(host.inside...), Masquerade: opt.Masquerade,
+		Sources: opt.Program.Visible(), Resolver: netset.OfAddrs(g.host.inside...), Masquerade: opt.Masquerade,
 	}
-	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{Rules: g.rules.Load, Names: g.names, Record: g.records.Decide, Now: opt.Now})
+	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{
+		Rules: g.rules.Load, Names: g.names, Record: g.records.Decide, Now: opt.Now,
+		Sources: func() netset.Set { return g.force.Load().sources },
+	})
 	if err != nil {
 		return err
 	}
@@ -209,6 +224,8 @@ func (g *Gateway) start(state *state) error {
 	if unreadable > 0 {
 		g.log.Warn("bindings left out, their lines cannot be read", "lines", unreadable)
 	}
+	// What another description let names lead to is not for this one.
+	g.names.Drop(func(b nametable.Binding) bool { return g.dns.Refuses(b.Addr) != flow.NotDecided })
 	g.bindAPIServer()
 	// The table first: a host that forwards without it would let everything pass.
 	undo := func(err error) error {
@@ -227,23 +244,52 @@ func (g *Gateway) start(state *state) error {
 	for _, n := range notes {
 		g.log.Warn("host setting not made", "note", n)
 	}
-	g.log.Info("rules in force", "rules", len(g.opt.Program.Rules), "bindings", g.names.Len(),
-		"edition", g.opt.Program.Edition.ID)
+	if cut := g.cut(g.sameAsBefore()); cut > 0 {
+		g.log.Warn("flows of an earlier process cut: the rules of now do not allow them", "flows", cut)
+	}
+	g.remember()
+	p := g.force.Load().Program
+	g.log.Info("rules in force", "rules", len(p.Rules), "bindings", g.names.Len(), "edition", p.Edition.ID)
+	return nil
+}
+
+// openFlows finds the open flows of an earlier process again, and those of them
+// that the kernel still knows.
+func (g *Gateway) openFlows(state *state) error {
+	flows, unreadable, err := flowlog.OpenFlows(state.path("flows"))
+	if err != nil {
+		return fmt.Errorf("open flows: %w", err)
+	}
+	if unreadable > 0 {
+		g.log.Warn("flows left out, their lines cannot be read", "lines", unreadable)
+	}
+	running, err := kernelpath.Released(g.marks)
+	if err == nil {
+		err = flows.Keep(running)
+	}
+	if err != nil {
+		return errors.Join(err, flows.Close())
+	}
+	g.flows = flows
+	g.records = flowlog.New(fmt.Sprintf("%x", g.opt.Now().UnixMilli()), func() *program.Program { return g.force.Load().Program }, flows)
 	return nil
 }
 
 // apply loads the table with the rules that are live now.
 func (g *Gateway) apply() error {
 	now := g.opt.Now()
-	var live []program.Rule
-	for _, r := range g.opt.Program.Rules {
-		if r.LiveAt(now) {
-			live = append(live, r)
-		}
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.path.Apply(live, g.elements(g.names.All(), now))
+	return g.path.Apply(live(g.force.Load().Program, now), g.elements(g.names.All(), now))
+}
+
+// withdraw takes out of the kernel what rules that have ended had put there.
+func (g *Gateway) withdraw() error {
+	now := g.opt.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := g.force.Load()
+	return g.path.Update(live(f.Program, now), f.sources, g.elements(g.names.All(), now))
 }
 
 // parts is what serve runs.
@@ -283,6 +329,9 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 	run("proxy", func(ctx context.Context) error { return p.proxy.Serve(ctx, p.proxyL) })
 	run("refresh", func(ctx context.Context) error { g.dns.Refresh(ctx); return nil })
 	run("sweep", func(ctx context.Context) error { return g.sweep(ctx, p.proxy) })
+	if g.opt.Load != nil {
+		run("reload", func(ctx context.Context) error { return g.reloads(ctx, p.proxy) })
+	}
 	wg.Go(func() {
 		// Close records are a service to the reader: without them the firewall
 		// is whole.
@@ -305,12 +354,12 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 
 // bindAPIServer binds the API server's name to the addresses its owner gave.
 func (g *Gateway) bindAPIServer() {
-	name := g.opt.Program.Cluster.APIName
+	name := g.force.Load().Program.Cluster.APIName
 	if name.IsZero() {
 		return
 	}
 	until := g.opt.Now().Add(apiServerHold)
-	for _, a := range g.opt.APIServer {
+	for _, a := range g.force.Load().APIServer {
 		g.names.Bind(nametable.Binding{Name: name, Addr: a, Until: until})
 	}
 }
@@ -318,7 +367,7 @@ func (g *Gateway) bindAPIServer() {
 // resolveAPIServer resolves the API server's name at once, and again until it
 // is known: nodes that cannot reach it do not start.
 func (g *Gateway) resolveAPIServer(ctx context.Context) {
-	name := g.opt.Program.Cluster.APIName
+	name := g.force.Load().Program.Cluster.APIName
 	if name.IsZero() {
 		return
 	}
@@ -387,7 +436,7 @@ const (
 func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	ended := len(g.opt.Program.Expired(g.opt.Now()))
+	ended := len(g.force.Load().Program.Expired(g.opt.Now()))
 	swept, compacted := g.opt.Now(), g.opt.Now()
 	for {
 		select {
@@ -396,17 +445,20 @@ func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
 		case <-ticker.C:
 		}
 		now := g.opt.Now()
-		if expired := g.opt.Program.Expired(now); len(expired) != ended {
+		if expired := g.force.Load().Program.Expired(now); len(expired) != ended {
 			ended = len(expired)
 			g.log.Warn("rules have expired and are withdrawn", "expired", ended)
 			g.dns.Forget()
-			if cut := proxy.Sweep(); cut > 0 {
-				g.log.Warn("requests under way cut", "count", cut)
-			}
-			if err := g.apply(); err != nil {
+			if err := g.withdraw(); err != nil {
 				g.log.Error("rules not withdrawn in the kernel", "err", err)
 				ended = -1 // again
 			}
+			if flows, requests := g.cut(false), proxy.Sweep(); flows+requests > 0 {
+				g.log.Warn("what they allowed is cut", "flows", flows, "requests", requests)
+			}
+		}
+		if err := g.flows.Err(); err != nil {
+			g.log.Error("open flows not kept over a restart", "err", err)
 		}
 		if now.Sub(swept) < sweepEvery {
 			continue

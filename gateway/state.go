@@ -19,7 +19,7 @@ import (
 )
 
 // stateFiles are the files of a state directory that are ours to remove.
-var stateFiles = []string{"bindings", "host.json", "ready", "lock"}
+var stateFiles = []string{"bindings", "flows", "rules", "host.json", "ready", "lock"}
 
 // state is the directory of one gateway, locked while it runs.
 type state struct {

@@ -7,14 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/ti-mo/conntrack"
 	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 )
 
@@ -68,14 +66,8 @@ func watchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error
 }
 
 func closed(f *conntrack.Flow) flowlog.Closed {
-	t := f.TupleOrig
 	return flowlog.Closed{
-		At: time.Now(),
-		Tuple: flowlog.Tuple{
-			Transport: flow.Transport(t.Proto.Protocol),
-			Src:       netip.AddrPortFrom(t.IP.SourceAddress.Unmap(), t.Proto.SourcePort),
-			Dst:       netip.AddrPortFrom(t.IP.DestinationAddress.Unmap(), t.Proto.DestinationPort),
-		},
+		At: time.Now(), Tuple: tupleOf(f),
 		Counted:  f.CountersOrig.Packets > 0,
 		BytesOut: f.CountersOrig.Bytes, PktsOut: f.CountersOrig.Packets,
 		BytesIn: f.CountersReply.Bytes, PktsIn: f.CountersReply.Packets,

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
@@ -59,6 +60,7 @@ type hold struct {
 	// those of earlier ones, until the queue has been seen empty.
 	recent, fresh map[flowKey]struct{}
 	scratch       [tlshello.MaxBytes]byte
+	name          [dnsname.MaxName]byte
 	event         flowlog.Event
 }
 
@@ -77,8 +79,9 @@ type heldFlow struct {
 	stray    bool // the first segment was no hello; waits for an earlier one
 	fixed    bool // base is where the server's stream begins
 
-	pending bool   // judged and let through; waits for the server's acknowledgement
-	end     uint32 // sequence number behind what was let through
+	pending bool             // judged and let through; waits for the server's acknowledgement
+	rules   *decide.Snapshot // that judged it
+	end     uint32           // sequence number behind what was let through
 }
 
 // begin is the sequence number of a stream's first byte, remembered for a time.
@@ -110,7 +113,9 @@ func (h *hold) packet(id, mark uint32, raw []byte) {
 		h.datagram(id, mark, &p)
 	case flow.TCP:
 		switch {
-		case !h.sources.Contains(p.src):
+		case mark&h.marks.Denied() != 0:
+			h.revoked(id, mark, &p)
+		case !h.fromCluster(p.src):
 			h.reply(id, mark, &p)
 		case p.flags&(flagSYN|flagACK|flagRST) == flagSYN:
 			h.connect(id, mark, &p)
@@ -120,6 +125,14 @@ func (h *hold) packet(id, mark uint32, raw []byte) {
 	default:
 		h.drop(id)
 	}
+}
+
+// fromCluster reports whether a packet with this source is on its way out.
+func (h *hold) fromCluster(src netip.Addr) bool {
+	if h.judge.Sources != nil {
+		return h.judge.Sources().Contains(src)
+	}
+	return h.sources.Contains(src)
 }
 
 func (h *hold) drop(id uint32) { h.verdicts = append(h.verdicts, verdict{id: id, code: verdictDrop}) }
@@ -243,19 +256,14 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	}
 	h.unstray(held)
-	f := flowOf(p)
-	var buf [dnsname.MaxName]byte
-	name, err := dnsname.AppendCanonical(buf[:0], hello.Name)
-	if err != nil {
-		name = hello.Name
-	}
+	f, name, rules := flowOf(p), h.nameOf(hello), h.judge.Rules()
 	d := h.judge.hello(&f, hello, reason, name, h.now)
 	if d.Verdict != flow.Allow {
 		h.deny(key, held, p, d, name)
 		return
 	}
 	h.record(f, p.srcPort, d, name)
-	held.pending = true
+	held.pending, held.rules = true, rules
 	held.end = held.base + uint32(len(held.prefix()))
 	held.deadline = h.now.Add(pendingTime)
 	for i, id := range held.ids {
@@ -315,6 +323,10 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 			h.give(key, held)
 		}
 	case held != nil && held.pending && p.flags&flagACK != 0 && int32(p.ack-held.end) >= 0:
+		if h.judge.Rules() != held.rules && !h.stillAllowed(key, held) {
+			h.drop(id)
+			return
+		}
 		h.pass(id, mark, h.marks.Released())
 		h.fresh[key] = struct{}{}
 		delete(h.begun, key)
@@ -324,6 +336,38 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	default:
 		h.drop(id)
 	}
+}
+
+// revoked ends a connection that the rules of now do not allow: the kernel resets
+// it where this packet comes from, and this resets it where the packet goes.
+func (h *hold) revoked(id, mark uint32, p *packet) {
+	if h.reset != nil && p.flags&flagRST == 0 {
+		h.reset(flowKey{netip.AddrPortFrom(p.src, p.srcPort), netip.AddrPortFrom(p.dst, p.dstPort)}, p.seq)
+	}
+	h.pass(id, mark, h.marks.Denied())
+}
+
+// nameOf returns the server name as names are compared, or as it was sent when
+// it is none. It is valid until the next call.
+func (h *hold) nameOf(hello tlshello.Hello) []byte {
+	name, err := dnsname.AppendCanonical(h.name[:0], hello.Name)
+	if err != nil {
+		return hello.Name
+	}
+	return name
+}
+
+// stillAllowed judges a flow again whose hello is on its way, by rules that have
+// taken the place of those that let it through. A flow that they refuse is denied.
+func (h *hold) stillAllowed(key flowKey, held *heldFlow) bool {
+	hello, _, reason := tlshello.Read(held.prefix(), h.scratch[:])
+	f := flow.Flow{Src: key.src.Addr(), Dst: key.dst.Addr(), Port: key.dst.Port(), Transport: flow.TCP}
+	name := h.nameOf(hello)
+	d := h.judge.hello(&f, hello, reason, name, h.now)
+	if d.Verdict != flow.Allow {
+		h.deny(key, held, nil, d, name)
+	}
+	return d.Verdict == flow.Allow
 }
 
 // deny refuses a flow: its segments are dropped but for the last, which the

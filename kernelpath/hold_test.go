@@ -43,6 +43,7 @@ type stage struct {
 	nextID uint32
 	events []flowlog.Event
 	resets []uint32
+	rules  *program.Program
 }
 
 func newStage(t testing.TB) *stage {
@@ -56,10 +57,11 @@ func newStage(t testing.TB) *stage {
 		return program.Rule{ID: flow.RuleID(id), Pattern: dnsname.MustParsePattern(pattern), Protocol: proto, Ports: portset.Of(port),
 			Sources: netset.Of(netip.MustParsePrefix("10.240.0.0/24"))}
 	}
-	rules := decide.New(&program.Program{Rules: []program.Rule{
+	s.rules = &program.Program{Rules: []program.Rule{
 		rule("a", "a.example", flow.ProtoHTTPS, 443), rule("ntp", "ntp.example", flow.ProtoUDP, 123),
 		rule("ssh", "ssh.example", flow.ProtoTCP, 22), rule("far", "far.example", flow.ProtoHTTPS, 443),
-	}})
+	}}
+	rules := decide.New(s.rules)
 	names := nametable.New()
 	now := time.Unix(1_800_000_000, 0)
 	for name, addr := range map[string]string{

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/nametable"
+	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/tlshello"
 )
 
@@ -21,6 +22,10 @@ type Judge struct {
 	Names  *nametable.Table
 	Record func(*flowlog.Event) // must neither block nor keep the event
 	Now    func() time.Time     // time.Now when nil
+
+	// Sources are the cluster's addresses, which tell the two directions apart;
+	// nil: they are always those of the Config.
+	Sources func() netset.Set
 }
 
 func (j *Judge) now() time.Time {

@@ -39,7 +39,8 @@ func (m Marks) Released() uint32 { return m.bit(0) }
 // when the server has acknowledged it.
 func (m Marks) Pending() uint32 { return m.bit(1) }
 
-// Denied marks a packet that is to be refused. It never reaches conntrack.
+// Denied marks a packet that is to be refused, and a TCP connection whose release
+// was revoked: its next packet ends it at both ends.
 func (m Marks) Denied() uint32 { return m.bit(2) }
 
 // Proxied marks a packet that is for the transparent proxy on this host.

@@ -77,12 +77,7 @@ func (s *nlSocket) config(typ uint16, nfproto byte, res uint16, attrs ...attr) e
 	msg = append(msg, nfproto, 0)
 	msg = binary.BigEndian.AppendUint16(msg, res)
 	for _, a := range attrs {
-		msg = binary.NativeEndian.AppendUint16(msg, uint16(attrHdr+len(a.data)))
-		msg = binary.NativeEndian.AppendUint16(msg, a.typ)
-		msg = append(msg, a.data...)
-		for len(msg)%unix.NLA_ALIGNTO != 0 {
-			msg = append(msg, 0)
-		}
+		msg = appendAttr(msg, a.typ, a.data)
 	}
 	putHeader(msg, typ, unix.NLM_F_REQUEST|unix.NLM_F_ACK, s.seq, s.port)
 	if err := unix.Sendto(s.fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {

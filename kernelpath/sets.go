@@ -81,20 +81,32 @@ func (b *table) addSets(rules []program.Rule) error {
 				Table: b.t, Name: kind + f.name, Concatenation: true,
 				KeyType: nftables.MustConcatSetType(f.keyType, nftables.TypeInetProto, nftables.TypeInetService),
 			}
-			b.sets[set.Name] = set
-			if err := b.conn.AddSet(set, nil); err != nil {
-				return fmt.Errorf("add set %s: %w", set.Name, err)
+			if err := b.set(set, nil); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// addressSet adds an interval set of addresses. An interval set holds the start
-// of each range and the address behind its end.
+// addressSet adds an interval set of addresses.
 func (b *table) addressSet(name string, f family, s netset.Set) error {
 	set := &nftables.Set{Table: b.t, Name: name, KeyType: f.keyType, Interval: true}
-	b.sets[name] = set
+	return b.set(set, addressElements(f, s))
+}
+
+// set adds a set with its elements.
+func (b *table) set(set *nftables.Set, elements []nftables.SetElement) error {
+	b.sets[set.Name] = set
+	if err := b.conn.AddSet(set, nil); err != nil {
+		return fmt.Errorf("add set %s: %w", set.Name, err)
+	}
+	return addElements(b.conn, set, elements)
+}
+
+// addressElements returns the addresses of one family. An interval set holds the
+// start of each range and the address behind its end.
+func addressElements(f family, s netset.Set) []nftables.SetElement {
 	var elements []nftables.SetElement
 	for _, r := range s.Ranges() {
 		if r.Lo.BitLen() != int(f.size)*8 {
@@ -105,10 +117,7 @@ func (b *table) addressSet(name string, f family, s netset.Set) error {
 			elements = append(elements, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
 		}
 	}
-	if err := b.conn.AddSet(set, elements); err != nil {
-		return fmt.Errorf("add set %s: %w", name, err)
-	}
-	return nil
+	return elements
 }
 
 // betweenSet adds the set of ip saddr . ip daddr . meta l4proto . th dport that
@@ -118,7 +127,11 @@ func (b *table) betweenSet(name string, f family, rules []program.Rule) error {
 		Table: b.t, Name: name, Concatenation: true, Interval: true,
 		KeyType: nftables.MustConcatSetType(f.keyType, f.keyType, nftables.TypeInetProto, nftables.TypeInetService),
 	}
-	b.sets[name] = set
+	return b.set(set, betweenElements(f, rules))
+}
+
+// betweenElements returns what rules about addresses allow in one family.
+func betweenElements(f family, rules []program.Rule) []nftables.SetElement {
 	var elements []nftables.SetElement
 	for _, x := range boxes(rules) {
 		for _, src := range x.src.Ranges() {
@@ -137,10 +150,7 @@ func (b *table) betweenSet(name string, f family, rules []program.Rule) error {
 			}
 		}
 	}
-	if err := b.conn.AddSet(set, elements); err != nil {
-		return fmt.Errorf("add set %s: %w", name, err)
-	}
-	return nil
+	return elements
 }
 
 // box is a set of flows by address: every combination of its parts.

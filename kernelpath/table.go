@@ -9,6 +9,7 @@
 // The way of a packet from the cluster, in the order of the rules:
 //
 //	ct mark released           forward, at kernel speed
+//	ct mark denied             queue: reset what a change of the rules has revoked
 //	rule about addresses       forward, mark released
 //	(address, port) bound raw  queue the first packet: judge it by the binding
 //	(address, port) bound tls  let the handshake pass, queue what has payload:
@@ -104,9 +105,9 @@ func New(cfg Config) *Path {
 // of their own, since one is no larger than a socket's buffer: until they are
 // there, new flows to them are refused.
 func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
-	conn, err := nftables.New()
+	conn, err := openBatch()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
 	b := &table{conn: conn, cfg: p.cfg, chains: make(map[string]*nftables.Chain), sets: make(map[string]*nftables.Set)}
 	b.t = &nftables.Table{Family: nftables.TableFamilyINet, Name: TableName}
@@ -221,7 +222,7 @@ func (b *table) steer() {
 	// A SYN may open a new connection in an entry of conntrack that is about to
 	// end, and that must not inherit what the last one has proved.
 	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
-		ctMark(m.Released()|m.Pending()), setCtMark(m.Mask(), 0))
+		ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
 	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
 	for _, f := range []family{ipv4, ipv6} {
 		b.rule("steer", inFrom(b.cfg.Inside), f.match(), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
@@ -244,7 +245,9 @@ func (b *table) input() {
 // filter is the forward hook: proved flows first, so that they cost one rule.
 // Traffic between other interfaces of this host is none of our business.
 func (b *table) filter() {
-	b.rule("filter", ctMark(b.cfg.Marks.Released()), accept())
+	m := b.cfg.Marks
+	b.rule("filter", ctMark(m.Released()), accept())
+	b.rule("filter", l4proto(unix.IPPROTO_TCP), ctMark(m.Denied()), setPacketMark(m.Mask(), m.Denied()), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
 	// Traffic among the cluster's own addresses is never filtered at this level:
 	// AKS does not support it, and it leaves nothing.
 	for _, f := range []family{ipv4, ipv6} {

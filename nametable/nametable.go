@@ -110,17 +110,23 @@ func (t *Table) Addrs(name dnsname.Name, at time.Time) []netip.Addr {
 
 // Sweep takes out the bindings that have ended and returns them.
 func (t *Table) Sweep(at time.Time) []Binding {
+	return t.Drop(func(b Binding) bool { return !at.Before(b.Until) })
+}
+
+// Drop takes out the bindings for which f says so and returns them.
+func (t *Table) Drop(f func(Binding) bool) []Binding {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var gone []Binding
 	for addr, entries := range t.byAddr {
 		kept := entries[:0]
 		for _, e := range entries {
-			if at.Before(e.until) {
+			b := Binding{e.name, addr, e.until}
+			if !f(b) {
 				kept = append(kept, e)
 				continue
 			}
-			gone = append(gone, Binding{e.name, addr, e.until})
+			gone = append(gone, b)
 			addrs := slices.DeleteFunc(t.byName[e.name], func(a netip.Addr) bool { return a == addr })
 			if len(addrs) == 0 {
 				delete(t.byName, e.name)

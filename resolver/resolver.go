@@ -318,6 +318,10 @@ func (r *Resolver) filter(a *answer) {
 	})
 }
 
+// Refuses says why no name may lead to addr by the settings of now, NotDecided
+// when one may.
+func (r *Resolver) Refuses(addr netip.Addr) flow.Reason { return r.refuses(addr, r.cfg.Resolve()) }
+
 // refuses says why no name may lead to addr, NotDecided when one may.
 func (r *Resolver) refuses(addr netip.Addr, res program.Resolve) flow.Reason {
 	switch {

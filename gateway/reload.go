@@ -1,0 +1,225 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/kernelpath"
+	"github.com/sallyport/sallyport/nametable"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/proxypath"
+)
+
+// Loaded is what a gateway enforces and may exchange while it runs.
+type Loaded struct {
+	Program *program.Program
+	// APIServer holds the API server's addresses as the owner has written them;
+	// its name is bound to them from the start.
+	APIServer []netip.Addr
+}
+
+// inForce is what is enforced now, with what follows from it.
+type inForce struct {
+	Loaded
+	own     netset.Set      // addresses that no name may lead to
+	resolve program.Resolve // with own in it
+	sources netset.Set
+}
+
+func (g *Gateway) forced(l Loaded) *inForce {
+	own := l.Program.Resolve.Own.Union(netset.OfAddrs(g.host.own...))
+	resolve := l.Program.Resolve
+	resolve.Own = own
+	return &inForce{Loaded: l, own: own, resolve: resolve, sources: l.Program.Visible()}
+}
+
+// digest names a set of rules: two programs with one digest decide alike.
+func digest(p *program.Program) string {
+	h := sha256.New()
+	for _, r := range p.Rules {
+		fmt.Fprintf(h, "%s|%s|%s|%s|%s|%s|%d\n", r.ID, r.Pattern, r.Prefixes, r.Protocol, r.Ports, r.Sources, r.Until.Unix())
+	}
+	fmt.Fprintf(h, "%+v %s", p.Resolve, p.Visible())
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// watchEvery is how often it is looked whether a file has changed.
+const watchEvery = time.Second
+
+// reloads loads the rules anew whenever it is asked to, or a file changes. Files
+// are looked at by name, so that one that is replaced or led to elsewhere by a
+// link, as in a Kubernetes volume, is seen.
+func (g *Gateway) reloads(ctx context.Context, proxy *proxypath.Proxy) error {
+	if g.opt.Load == nil {
+		return nil
+	}
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	seen, tried := fingerprint(g.opt.Watch), ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.opt.Reload:
+			seen = fingerprint(g.opt.Watch)
+			g.reload(proxy)
+		case <-ticker.C:
+			// A file that is being written is read when it has been still once.
+			switch now := fingerprint(g.opt.Watch); {
+			case now == seen:
+				tried = ""
+			case now != tried:
+				tried = now
+			default:
+				seen, tried = now, ""
+				g.reload(proxy)
+			}
+		}
+	}
+}
+
+// fingerprint changes when one of the files does.
+func fingerprint(files []string) string {
+	out := ""
+	for _, f := range files {
+		if st, err := os.Stat(f); err != nil {
+			out += f + " " + err.Error() + "\n"
+		} else {
+			out += fmt.Sprintf("%s %d %d\n", f, st.Size(), st.ModTime().UnixNano())
+		}
+	}
+	return out
+}
+
+// reload exchanges the rules. Rules that cannot be loaded, or that the kernel
+// does not take, change nothing.
+func (g *Gateway) reload(proxy *proxypath.Proxy) {
+	begin := time.Now()
+	refused := func(err error) {
+		g.stats.reloadsFailed.Add(1)
+		g.stats.reloadOK.Store(false)
+		g.log.Error("new rules refused, the old ones stay in force", "err", err)
+	}
+	l, err := g.opt.Load()
+	if err != nil {
+		refused(err)
+		return
+	}
+	old := g.force.Load()
+	if digest(l.Program) == digest(old.Program) && slices.Equal(l.APIServer, old.APIServer) {
+		g.stats.reloadOK.Store(true)
+		g.log.Info("rules unchanged", "rules", len(l.Program.Rules))
+		return
+	}
+	next := g.forced(l)
+	if err := g.exchange(old, next); err != nil {
+		refused(err)
+		return
+	}
+	requests := proxy.Sweep()
+	flows := g.cut(false)
+	g.stats.reloads.Add(1)
+	g.stats.reloadOK.Store(true)
+	g.log.Info("new rules in force", "rules", len(l.Program.Rules), "edition", l.Program.Edition.ID,
+		"took", time.Since(begin).Round(time.Millisecond), "flowsCut", flows, "requestsCut", requests)
+}
+
+// exchange puts next into force in the judges and in the kernel. The judges come
+// first: what is opened by a rule that goes must not be opened again behind the
+// sweep.
+func (g *Gateway) exchange(old, next *inForce) error {
+	now := g.opt.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.force.Store(next)
+	g.rules.Store(decide.New(next.Program))
+	g.names.Drop(func(b nametable.Binding) bool {
+		return g.dns.Refuses(b.Addr) != flow.NotDecided ||
+			b.Name == old.Program.Cluster.APIName && slices.Contains(old.APIServer, b.Addr)
+	})
+	g.bindAPIServer()
+	if err := g.path.Update(live(next.Program, now), next.sources, g.elements(g.names.All(), now)); err != nil {
+		g.force.Store(old)
+		g.rules.Store(decide.New(old.Program))
+		return err
+	}
+	g.dns.Forget()
+	g.remember()
+	return nil
+}
+
+// live returns the rules that have not ended.
+func live(p *program.Program, now time.Time) []program.Rule {
+	var out []program.Rule
+	for _, r := range p.Rules {
+		if r.LiveAt(now) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// cut takes the release from every flow that the rules of now do not allow, and
+// returns how many there were. Of flows that nobody remembers it is not known
+// what they proved: they are kept when the rules are those that they were
+// released by, and only then.
+func (g *Gateway) cut(keepUnknown bool) int {
+	running, err := kernelpath.Released(g.marks)
+	if err != nil {
+		g.log.Error("flows not looked at", "err", err)
+		return 0
+	}
+	rules, now := g.rules.Load(), g.opt.Now()
+	var out []flowlog.Tuple
+	for _, t := range running {
+		f := flow.Flow{Src: t.Src.Addr(), Dst: t.Dst.Addr(), Port: t.Dst.Port(), Transport: t.Transport}
+		if rules.Decide(f, now).Verdict == flow.Allow {
+			continue // by its address
+		}
+		known, ok := g.flows.Find(t)
+		if !ok && keepUnknown {
+			continue
+		}
+		if ok {
+			f = known.Flow(t)
+		}
+		d := rules.Decide(f, now)
+		if ok && d.Verdict == flow.Allow {
+			continue
+		}
+		out = append(out, t)
+		g.records.Decide(&flowlog.Event{
+			At: now, Flow: f, SrcPort: t.Src.Port(), Decision: d, Path: "sweep", Detail: "cut while under way: the rules have changed",
+		})
+	}
+	if err := kernelpath.Revoke(g.marks, out); err != nil {
+		g.log.Error("flows not cut", "err", err)
+	}
+	return len(out)
+}
+
+// remember notes which rules are in force, for the next process.
+func (g *Gateway) remember() {
+	if err := os.WriteFile(g.rulesFile, []byte(digest(g.force.Load().Program)+"\n"), 0o600); err != nil {
+		g.log.Error("rules in force not noted", "err", err)
+	}
+}
+
+// sameAsBefore reports whether the rules are those of the last process.
+func (g *Gateway) sameAsBefore() bool {
+	b, err := os.ReadFile(g.rulesFile)
+	return err == nil && string(b) == digest(g.force.Load().Program)+"\n"
+}
