@@ -176,6 +176,7 @@ type auditor struct {
 	said    map[string]bool
 	ids     map[string]int
 	lines   map[string]ruleset.Lines // where the lines of a file begin
+	times   map[ruleset.Position]int // how many rules and destinations stand there
 	r       Report
 }
 

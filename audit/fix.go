@@ -35,10 +35,27 @@ func (a *auditor) dropPort(r ruleset.Rule, port string) []Edit {
 	return nil
 }
 
+// repeated reports whether a loop makes several rules or destinations of what
+// stands at pos: a change there changes them all.
+func (a *auditor) repeated(pos ruleset.Position) bool {
+	if a.times == nil {
+		a.times = make(map[ruleset.Position]int)
+		for _, r := range a.rules.Rules {
+			a.times[r.Pos]++
+			for _, t := range r.Terms {
+				if t.Pos != r.Pos {
+					a.times[t.Pos]++
+				}
+			}
+		}
+	}
+	return a.times[pos] > 1
+}
+
 // drop removes an element of a list, nil when it does not stand there as such.
 func (a *auditor) drop(w ruleset.Word) []Edit {
 	s, ok := a.at(w.Pos)
-	if !ok {
+	if !ok || a.repeated(w.Pos) {
 		return nil
 	}
 	start, end, ok := s.element(w.Text)
@@ -51,7 +68,7 @@ func (a *auditor) drop(w ruleset.Word) []Edit {
 // dropRule removes a whole rule.
 func (a *auditor) dropRule(r ruleset.Rule) []Edit {
 	s, ok := a.at(r.Pos)
-	if !ok {
+	if !ok || a.repeated(r.Pos) {
 		return nil
 	}
 	if s.lang == shell {
@@ -124,7 +141,7 @@ func (a *auditor) turnOff(w ruleset.Word) []Edit {
 // replaceTerm writes names in the place of one destination.
 func (a *auditor) replaceTerm(t ruleset.Term, names []string) []Edit {
 	s, ok := a.at(t.Pos)
-	if !ok {
+	if !ok || a.repeated(t.Pos) {
 		return nil
 	}
 	start, end, ok := s.element(t.Text)

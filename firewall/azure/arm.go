@@ -27,6 +27,7 @@ type armScope struct {
 	given     value // parameters of a nested deployment, {name: {value: ...}}
 	outer     *armScope
 	busy      map[string]bool
+	loops     []copyLoop // that run, the innermost last
 }
 
 func newARM(r *reader, s *source) (*armDocument, error) {
@@ -85,7 +86,7 @@ func (s *armScope) tree(v value, parent string) value {
 	case list:
 		out := value{kind: list, pos: v.pos}
 		for _, e := range v.items {
-			out.items = append(out.items, s.tree(e, parent))
+			out.items = append(out.items, s.copies(e, parent)...)
 		}
 		return out
 	case object:
@@ -119,7 +120,7 @@ func (s *armScope) object(v value, parent string) value {
 			in = inner
 		}
 		if f.name == "copy" && f.val.kind == list {
-			out.fields = append(out.fields, copied(f.val)...)
+			out.fields = append(out.fields, s.copied(f.val)...)
 			continue
 		}
 		if f.name == "copy" && out.typ != "" {
@@ -148,23 +149,6 @@ func (s *armScope) object(v value, parent string) value {
 	}
 	if out.typ != "" {
 		out.ids = append(out.ids, reference(out.typ, out.textOf("name")))
-	}
-	return out
-}
-
-// copied are the properties that a copy block makes: how many, and of what, is
-// known when it is deployed.
-func copied(blocks value) []field {
-	var out []field
-	for _, b := range blocks.items {
-		why := "a copy loop, which is run when deployed"
-		name := b.textOf("name")
-		in, _ := b.get("input")
-		shown := "copy(" + name + ")"
-		if in.kind == text {
-			shown = in.text
-		}
-		out = append(out, newField(name, b.pos, value{kind: list, pos: b.pos, items: []value{unresolved(in.pos, shown, why)}}))
 	}
 	return out
 }
@@ -244,6 +228,13 @@ func (s *armScope) param(name string, pos ruleset.Position) value {
 }
 
 func (s *armScope) variable(name string, pos ruleset.Position) value {
+	if blocks, ok := s.variables.get("copy"); ok && blocks.kind == list {
+		for _, f := range blocks.items {
+			if strings.EqualFold(f.textOf("name"), name) {
+				return s.once("variable "+name, pos, func() value { return s.copied(value{kind: list, items: []value{f}})[0].val })
+			}
+		}
+	}
 	if v, ok := lookup(s.variables, name); ok {
 		return s.once("variable "+name, pos, func() value { return s.tree(v, "") })
 	}

@@ -41,22 +41,66 @@ func (c *commands) declare(*reader) {}
 // resources runs through the commands and returns what they would create.
 func (c *commands) resources(*reader) []value {
 	for _, f := range fences(c.s) {
-		sh := &shell{s: c.s, off: f.from, to: f.to, quoted: f.quoted, get: c.variable}
-		for {
-			cmd, ok := sh.next()
-			if !ok {
-				break
-			}
-			cmd.words = c.assign(cmd)
-			if len(cmd.words) > 3 && cmd.words[0].text == "az" && cmd.words[1].text == "network" {
-				c.az(cmd)
-			}
-		}
+		c.run(&shell{s: c.s, off: f.from, to: f.to, quoted: f.quoted, get: c.variable})
 	}
 	for _, b := range c.collections {
 		c.out = append(c.out, c.finish(b))
 	}
 	return c.out
+}
+
+// run runs through commands. A for loop over words that are known is run for each
+// of them.
+func (c *commands) run(sh *shell) {
+	for {
+		cmd, ok := sh.next()
+		if !ok {
+			return
+		}
+		if name, items, ok := loopOver(cmd.words); ok {
+			body := *sh
+			body.until = sh.nesting
+			for {
+				if _, more := body.next(); !more {
+					break
+				}
+			}
+			for _, item := range items {
+				if c.r.work++; c.r.work > maxWork {
+					return
+				}
+				c.vars[name] = item
+				turn := *sh
+				turn.to, turn.nesting = body.off, sh.nesting-1
+				c.run(&turn)
+			}
+			sh.off, sh.nesting = body.off, sh.nesting-1
+			continue
+		}
+		cmd.words = c.assign(cmd)
+		if len(cmd.words) > 3 && cmd.words[0].text == "az" && cmd.words[1].text == "network" {
+			c.az(cmd)
+		}
+	}
+}
+
+// loopOver reads "for NAME in WORD ..."; ok is false for anything else, and for
+// words of which something is not known.
+func loopOver(words []value) (name string, items []value, ok bool) {
+	if len(words) < 4 || words[0].text != "for" || words[2].text != "in" || len(words) > 1000 {
+		return "", nil, false
+	}
+	for _, w := range words[3:] {
+		if w.why != "" || w.when != "" {
+			return "", nil, false
+		}
+		if w.kind == list {
+			items = append(items, w.items...)
+			continue
+		}
+		items = append(items, w)
+	}
+	return words[1].text, items, true
 }
 
 var assignment = regexp.MustCompile(`^\$?([A-Za-z_][A-Za-z0-9_]*)=`)
@@ -77,6 +121,9 @@ func (c *commands) assign(cmd command) []value {
 		}
 		v := words[0]
 		v.text = v.text[len(m):]
+		if v.kind == list {
+			v.text = ""
+		}
 		if cmd.when != "" && v.why == "" {
 			v.why = "is set within if, for, while, case or a function of a script"
 			v.text = hole(strings.TrimSuffix(m, "="))
@@ -102,7 +149,22 @@ func (c *commands) variable(name string, off int) value {
 	case ok && plain == name:
 		v.pos = pos
 		return v
-	case ok:
+	case ok && name == plain+"[@]" || ok && name == plain+"[*]":
+		if v.kind == list {
+			return v
+		}
+	}
+	rest := name[len(plain):]
+	for _, sep := range []string{":-", ":=", "-", "="} { // what stands in for one that is not set
+		if instead, found := strings.CutPrefix(rest, sep); found && !strings.Contains(instead, "$") {
+			if ok {
+				v.pos = pos
+				return v
+			}
+			return value{kind: text, pos: pos, text: instead}
+		}
+	}
+	if ok {
 		return unresolved(pos, hole(name), "an expansion that is not computed here")
 	}
 	return c.r.missing("variable", plain, pos)

@@ -89,6 +89,8 @@ func TestEveryFormIsReadAsItsGoldenSays(t *testing.T) {
 		{"bicep-calls", "nested/main.bicep nested/fw/firewall.bicep", Options{}},
 		{"maps", "maps.tf", Options{}},
 		{"expressions", "expressions.bicep", Options{Location: "westeurope"}},
+		{"loop-sh", "loop.sh", Options{}},
+		{"copy", "copy.json", Options{Location: "westeurope"}},
 		{"group-list", "group-list.json", Options{}},
 		{"nested", "nested.arm.json", Options{}},
 		{"nested-located", "nested.arm.json", Options{Location: "westeurope"}},

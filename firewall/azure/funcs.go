@@ -33,6 +33,10 @@ func (r *reader) call(e *expr, args []value, n names) value {
 		if arg(0).known() {
 			return n.variable(args[0].text, e.pos)
 		}
+	case "copyindex":
+		if scope, ok := n.(*armScope); ok {
+			return scope.copyIndex(e.pos, args)
+		}
 	case "concat", "union", "distinct", "setunion", "flatten", "compact", "concatarrays":
 		return r.concat(e, name, args)
 	case "format":

@@ -25,6 +25,7 @@ type shell struct {
 	quoted  bool
 	get     func(name string, off int) value
 	nesting int
+	until   int // stop where the block with this nesting is closed; 0: nowhere
 }
 
 // next returns the next command; ok is false at the end.
@@ -63,6 +64,9 @@ func (sh *shell) keyword(w value) bool {
 		sh.nesting++
 	case "fi", "done", "esac", "}":
 		sh.nesting = max(0, sh.nesting-1)
+		if sh.nesting < sh.until {
+			sh.to = sh.off
+		}
 	case "then", "else", "elif", "do", "!", "time", "sudo", "$":
 	default:
 		return false
@@ -154,6 +158,9 @@ func (sh *shell) word() (v value, ok bool) {
 	for sh.off < sh.to {
 		c := d[sh.off]
 		switch {
+		case c == '(' && b.Len() > 0 && strings.HasSuffix(b.String(), "="):
+			v.text = b.String()
+			return sh.array(v), true
 		case strings.IndexByte(" \t\r\n;|&()<>", c) >= 0, c == '\\' && sh.continued():
 			v.text = b.String()
 			return v, true
@@ -181,6 +188,35 @@ func (sh *shell) word() (v value, ok bool) {
 	}
 	v.text = b.String()
 	return v, true
+}
+
+// array reads what stands in the parentheses of NAME=(...).
+func (sh *shell) array(v value) value {
+	v.kind = list
+	sh.off++
+	for sh.off < sh.to && len(v.items) < maxRules {
+		switch c := sh.s.data[sh.off]; c {
+		case ')':
+			sh.off++
+			return v
+		case ' ', '\t', '\r', '\n':
+			sh.off++
+			continue
+		case '#':
+			sh.line()
+			continue
+		}
+		start := sh.off
+		if w, ok := sh.word(); ok {
+			v.items = append(v.items, w)
+		} else if sh.off > start && sh.s.data[sh.off-1] == ')' {
+			return v
+		} else if sh.off == start {
+			sh.off++
+		}
+	}
+	v.why = "a parenthesis is not closed"
+	return v
 }
 
 // double reads "text" with variables in it.

@@ -40,6 +40,9 @@ func (sh *shell) dollar(v *value, b *strings.Builder) {
 		return
 	}
 	got := sh.get(name, start)
+	if got.kind == list {
+		v.kind, v.items = list, got.items
+	}
 	if got.why != "" && v.why == "" {
 		v.why = got.why
 	}
