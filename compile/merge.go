@@ -5,8 +5,10 @@ package compile
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
+	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/program"
 )
@@ -16,9 +18,12 @@ import (
 // Every origin is kept.
 func (b *builder) merged() []program.Rule {
 	var rules []program.Rule
+	at := make(map[shape]int)
 	for _, w := range b.wants {
-		i := slices.IndexFunc(rules, func(r program.Rule) bool { return sameButPorts(r, w.rule) })
-		if i < 0 {
+		s := shapeOf(w.rule)
+		i, known := at[s]
+		if !known {
+			at[s] = len(rules)
 			rules = append(rules, w.rule)
 			continue
 		}
@@ -30,10 +35,16 @@ func (b *builder) merged() []program.Rule {
 	return rules
 }
 
-// sameButPorts reports whether two rules differ at most in ports and origins.
-func sameButPorts(a, b program.Rule) bool {
-	return a.Pattern == b.Pattern && a.Prefixes.Equal(b.Prefixes) && a.Protocol == b.Protocol &&
-		a.Sources.Equal(b.Sources) && a.Until.Equal(b.Until)
+// shape is everything of a rule but its ports and origins.
+type shape struct {
+	pattern           dnsname.Pattern
+	prefixes, sources string
+	protocol          flow.Protocol
+	until             int64
+}
+
+func shapeOf(r program.Rule) shape {
+	return shape{r.Pattern, r.Prefixes.String(), r.Sources.String(), r.Protocol, r.Until.UnixNano()}
 }
 
 // covers reports whether a allows every flow that b allows, at any time.
@@ -53,8 +64,9 @@ func absorb(a *program.Rule, b program.Rule) {
 // origins to that one. Of two equal rules the first stays.
 func withoutCovered(rules []program.Rule) []program.Rule {
 	dropped := make([]bool, len(rules))
+	index := indexed(rules)
 	for i := range rules {
-		for j := range rules {
+		for _, j := range index.mayCover(rules[i]) {
 			if i == j || dropped[i] || dropped[j] || !covers(rules[j], rules[i]) ||
 				i < j && covers(rules[i], rules[j]) {
 				continue
@@ -70,6 +82,51 @@ func withoutCovered(rules []program.Rule) []program.Rule {
 		}
 	}
 	return out
+}
+
+// ruleIndex finds rules by what they let through, so that thousands need not be
+// compared with each other.
+type ruleIndex struct {
+	byName   map[dnsname.Pattern][]int
+	byPrefix map[netip.Prefix][]int
+}
+
+func indexed(rules []program.Rule) ruleIndex {
+	x := ruleIndex{make(map[dnsname.Pattern][]int), make(map[netip.Prefix][]int)}
+	for i, r := range rules {
+		if r.ByName() {
+			x.byName[r.Pattern] = append(x.byName[r.Pattern], i)
+		}
+		for _, p := range r.Prefixes.Prefixes() {
+			x.byPrefix[p] = append(x.byPrefix[p], i)
+		}
+	}
+	return x
+}
+
+// mayCover returns, in order, every rule that may cover r: for a name those of the
+// same pattern and the wildcards above it, for addresses those with a prefix around
+// the first one of r. What covers a prefix has a prefix that does, since a set is
+// made of the largest there are.
+func (x ruleIndex) mayCover(r program.Rule) []int {
+	var out []int
+	if r.ByName() {
+		out = append(out, x.byName[r.Pattern]...)
+		n, ok := r.Pattern.Name()
+		if !ok {
+			n, _ = r.Pattern.Apex()
+		}
+		for parent, ok := n.Parent(); ok; parent, ok = parent.Parent() {
+			out = append(out, x.byName[dnsname.Under(parent)]...)
+		}
+	} else if prefixes := r.Prefixes.Prefixes(); len(prefixes) > 0 {
+		for bits := range prefixes[0].Bits() + 1 {
+			p, _ := prefixes[0].Addr().Prefix(bits)
+			out = append(out, x.byPrefix[p]...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // unique numbers the ids that two rules share, such as one requirement whose

@@ -28,6 +28,9 @@ const (
 // Exact returns the pattern that matches n alone.
 func Exact(n Name) Pattern { return Pattern{name: n} }
 
+// Under returns the pattern of every name below apex, and not apex itself.
+func Under(apex Name) Pattern { return Pattern{name: apex, kind: below} }
+
 // ParsePattern reads "mcr.microsoft.com", or "*.data.mcr.microsoft.com", which
 // matches one or more labels under the apex and never the apex itself, as Azure
 // application rules do. Other uses of a star are refused.
