@@ -108,6 +108,7 @@ type Log struct {
 	in      chan any                // Event by pointer from the pool, Closed by value
 	pool    sync.Pool
 	dropped atomic.Uint64
+	counts  counts
 
 	flows *Flows // that are open
 	seq   uint64 // only Run touches it
@@ -220,6 +221,7 @@ func (l *Log) record(in any) any {
 
 func (l *Log) decision(e *Event) Decision {
 	l.seq++
+	l.counts.add(Kind{e.Decision.Verdict, e.Decision.Reason, e.Decision.Rule, e.Path})
 	f := e.Flow
 	if e.NameLen > 0 {
 		f.Name, _ = dnsname.Parse(string(e.NameBytes[:e.NameLen]))

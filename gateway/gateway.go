@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -53,6 +54,7 @@ type Options struct {
 	ProxyPort  uint16        // of the transparent proxy
 	Grace      time.Duration // how long a binding outlives its TTL; DefaultGrace when 0
 	Masquerade bool          // hide the cluster behind the outside interface's address
+	Metrics    string        // address and port of /metrics and /healthz; "" for none
 	Now        func() time.Time
 }
 
@@ -131,6 +133,13 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		return err
 	}
 	defer sockets.close()
+	var metrics listener
+	if opt.Metrics != "" {
+		if metrics, err = (&net.ListenConfig{}).Listen(ctx, "tcp", opt.Metrics); err != nil {
+			return fmt.Errorf("listen for metrics: %w", err)
+		}
+		defer metrics.Close()
+	}
 	proxyListener, err := proxypath.Listen(ctx, opt.ProxyPort)
 	if err != nil {
 		return fmt.Errorf("listen for the transparent proxy: %w", err)
@@ -164,7 +173,7 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		return err
 	}
 	defer g.journal.Close()
-	return g.serve(ctx, parts{engine, proxy, proxyListener, sockets}, ready)
+	return g.serve(ctx, parts{engine, proxy, proxyListener, sockets, metrics}, ready)
 }
 
 func (opt *Options) defaults() {
@@ -298,6 +307,7 @@ type parts struct {
 	proxy   *proxypath.Proxy
 	proxyL  listener
 	sockets *dnsSockets
+	metrics listener // nil: none
 }
 
 // serve runs every part until ctx ends or one fails.
@@ -329,6 +339,9 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 	run("proxy", func(ctx context.Context) error { return p.proxy.Serve(ctx, p.proxyL) })
 	run("refresh", func(ctx context.Context) error { g.dns.Refresh(ctx); return nil })
 	run("sweep", func(ctx context.Context) error { return g.sweep(ctx, p.proxy) })
+	if p.metrics != nil {
+		run("metrics", func(ctx context.Context) error { return g.serveMetrics(ctx, p.metrics, p.engine) })
+	}
 	if g.opt.Load != nil {
 		run("reload", func(ctx context.Context) error { return g.reloads(ctx, p.proxy) })
 	}
@@ -455,6 +468,13 @@ func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
 			}
 			if flows, requests := g.cut(false), proxy.Sweep(); flows+requests > 0 {
 				g.log.Warn("what they allowed is cut", "flows", flows, "requests", requests)
+			}
+		}
+		if present, err := kernelpath.Present(); err == nil && !present {
+			// Whoever flushes the host's rules opens it: it forwards.
+			g.log.Error("the table was gone from the kernel, and is loaded again")
+			if err := g.apply(); err != nil {
+				g.log.Error("the table is not loaded", "err", err)
 			}
 		}
 		if err := g.flows.Err(); err != nil {

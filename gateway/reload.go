@@ -172,6 +172,10 @@ func live(p *program.Program, now time.Time) []program.Rule {
 	return out
 }
 
+// recordTime is how long the record of a decision may be on its way to where
+// flows are remembered.
+const recordTime = 200 * time.Millisecond
+
 // cut takes the release from every flow that the rules of now do not allow, and
 // returns how many there were. Of flows that nobody remembers it is not known
 // what they proved: they are kept when the rules are those that they were
@@ -182,33 +186,50 @@ func (g *Gateway) cut(keepUnknown bool) int {
 		g.log.Error("flows not looked at", "err", err)
 		return 0
 	}
-	rules, now := g.rules.Load(), g.opt.Now()
-	var out []flowlog.Tuple
+	var out, unknown []flowlog.Tuple
 	for _, t := range running {
-		f := flow.Flow{Src: t.Src.Addr(), Dst: t.Dst.Addr(), Port: t.Dst.Port(), Transport: t.Transport}
-		if rules.Decide(f, now).Verdict == flow.Allow {
-			continue // by its address
+		switch allowed, known := g.stillAllowed(t); {
+		case allowed:
+		case known:
+			out = append(out, t)
+		case !keepUnknown:
+			unknown = append(unknown, t)
 		}
-		known, ok := g.flows.Find(t)
-		if !ok && keepUnknown {
-			continue
+	}
+	if len(unknown) > 0 {
+		time.Sleep(recordTime) // those released a moment ago are remembered by then
+		for _, t := range unknown {
+			if allowed, _ := g.stillAllowed(t); !allowed {
+				out = append(out, t)
+			}
 		}
-		if ok {
-			f = known.Flow(t)
-		}
-		d := rules.Decide(f, now)
-		if ok && d.Verdict == flow.Allow {
-			continue
-		}
-		out = append(out, t)
+	}
+	now, rules := g.opt.Now(), g.rules.Load()
+	for _, t := range out {
+		known, _ := g.flows.Find(t)
+		f := known.Flow(t)
 		g.records.Decide(&flowlog.Event{
-			At: now, Flow: f, SrcPort: t.Src.Port(), Decision: d, Path: "sweep", Detail: "cut while under way: the rules have changed",
+			At: now, Flow: f, SrcPort: t.Src.Port(), Decision: rules.Decide(f, now), Path: "sweep",
+			Detail: "cut while under way: the rules have changed",
 		})
 	}
+	g.stats.flowsCut.Add(uint64(len(out)))
 	if err := kernelpath.Revoke(g.marks, out); err != nil {
 		g.log.Error("flows not cut", "err", err)
 	}
 	return len(out)
+}
+
+// stillAllowed reports whether the rules of now allow a flow, by its address or
+// by what it has proved, and whether that is known.
+func (g *Gateway) stillAllowed(t flowlog.Tuple) (allowed, known bool) {
+	rules, now := g.rules.Load(), g.opt.Now()
+	var none flowlog.Open
+	if rules.Decide(none.Flow(t), now).Verdict == flow.Allow {
+		return true, true
+	}
+	o, known := g.flows.Find(t)
+	return known && rules.Decide(o.Flow(t), now).Verdict == flow.Allow, known
 }
 
 // remember notes which rules are in force, for the next process.

@@ -49,7 +49,7 @@ func tupleOf(f *conntrack.Flow) flowlog.Tuple {
 // Attributes of conntrack messages (linux/netfilter/nfnetlink_conntrack.h).
 const (
 	subsysConntrack = 1
-	ctNew           = subsysConntrack<<8 | 0 // also changes what is there
+	ctNew           = subsysConntrack << 8 // IPCTNL_MSG_CT_NEW, which also changes what is there
 
 	ctaTupleOrig = 1
 	ctaMark      = 8

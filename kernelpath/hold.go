@@ -59,6 +59,7 @@ type hold struct {
 	// knows the flow by now. fresh are the flows released in this batch, recent
 	// those of earlier ones, until the queue has been seen empty.
 	recent, fresh map[flowKey]struct{}
+	stats         *Stats
 	scratch       [tlshello.MaxBytes]byte
 	name          [dnsname.MaxName]byte
 	event         flowlog.Event
@@ -96,7 +97,7 @@ type span struct{ lo, hi int }
 func newHold(j *Judge, m Marks, sources netset.Set) *hold {
 	return &hold{
 		judge: j, marks: m, sources: sources, flows: make(map[flowKey]*heldFlow), now: time.Now(),
-		recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}), begun: make(map[flowKey]begin),
+		stats: new(Stats), recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}), begun: make(map[flowKey]begin),
 	}
 }
 
@@ -156,6 +157,7 @@ func (h *hold) again(key flowKey, id, mark uint32) bool {
 // endBatch is called when the verdicts of a batch have reached the kernel; empty
 // says that nothing more was queued when the batch was read.
 func (h *hold) endBatch(empty bool) {
+	h.stats.held.Store(int64(len(h.flows)))
 	if empty {
 		clear(h.recent)
 	}
@@ -263,6 +265,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	}
 	h.record(f, p.srcPort, d, name)
+	h.stats.heard(h.now.Sub(held.deadline.Add(-helloTime)))
 	held.pending, held.rules = true, rules
 	held.end = held.base + uint32(len(held.prefix()))
 	held.deadline = h.now.Add(pendingTime)

@@ -56,9 +56,9 @@ func sysctls(inside, outside string) []savedSysctl {
 		{Path: "net/netfilter/nf_conntrack_tcp_loose", Set: "0"},
 		// Bytes in close records.
 		{Path: "net/netfilter/nf_conntrack_acct", Set: "1"},
-		// A spoofed source never gets an answer, so it cannot finish a handshake;
-		// the reverse-path filter stops its first packet too.
-		{Path: "net/ipv4/conf/" + inside + "/rp_filter", Set: "1"},
+		// The table refuses sources that are none of the cluster's, over IPv6 too, and
+		// says so; the strict filter would drop them in silence before.
+		{Path: "net/ipv4/conf/" + inside + "/rp_filter", Set: "2"},
 	}
 	// A router does not listen to router advertisements unless told twice, and
 	// the IPv6 way out may have come from one.

@@ -16,6 +16,7 @@ type Engine struct {
 	queues []*queue
 	log    *kernelLog
 	reset  *resetter
+	stats  []*Stats
 }
 
 // Open binds the queues and the log. It fails, and leaves nothing behind, when
@@ -29,6 +30,7 @@ func Open(cfg Config, j *Judge) (*Engine, error) {
 	for i := range cfg.Queues {
 		h := newHold(j, cfg.Marks, cfg.Sources)
 		h.reset, h.tracked = e.reset.send, true
+		e.stats = append(e.stats, h.stats)
 		q, err := openQueue(cfg.FirstQueue+i, h)
 		if err != nil {
 			e.Close()

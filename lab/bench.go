@@ -160,7 +160,10 @@ func (b *bench) firstByte(ctx context.Context, opt BenchOptions) (BenchLatency, 
 
 // build makes the four hosts and starts the gateway.
 func (b *bench) build(ctx context.Context) (err error) {
-	if b.dir, err = os.MkdirTemp("", "sallyport-bench-"); err != nil {
+	if b.dir == "" {
+		b.dir, err = os.MkdirTemp("", "sallyport-bench-")
+	}
+	if err != nil {
 		return err
 	}
 	for name, to := range map[string]**Agent{"node": &b.node, "server": &b.server, "plain": &b.plain, "gateway": &b.gate} {
@@ -241,12 +244,15 @@ func (b *bench) connect(ctx context.Context) error {
 	return nil
 }
 
+// clusterFile is what the gateway reads its rules from.
+func (b *bench) clusterFile() string { return filepath.Join(b.dir, "cluster.yaml") }
+
 func (b *bench) startGateway(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(b.dir, "cluster.yaml")
+	file := b.clusterFile()
 	if err := os.WriteFile(file, []byte(benchCluster), 0o644); err != nil {
 		return err
 	}
@@ -254,7 +260,7 @@ func (b *bench) startGateway(ctx context.Context) error {
 	b.gatewayProc, err = b.gate.Start(ctx, Cmd{Argv: []string{
 		self, "gateway", "--cluster", file, "--inside", InsideLink, "--outside", OutsideLink,
 		"--state", state, "--records", filepath.Join(b.dir, "records"),
-	}})
+	}, Stdout: filepath.Join(b.dir, "log"), Stderr: filepath.Join(b.dir, "log")})
 	if err != nil {
 		return err
 	}
@@ -264,8 +270,8 @@ func (b *bench) startGateway(ctx context.Context) error {
 		}
 		if time.Now().After(deadline) {
 			_ = b.gatewayProc.Kill(ctx)
-			r, _ := b.gatewayProc.Wait(ctx)
-			return fmt.Errorf("the gateway does not start: %s", r.Stderr)
+			said, _ := os.ReadFile(filepath.Join(b.dir, "log"))
+			return fmt.Errorf("the gateway does not start: %s", said)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -68,8 +68,11 @@ var Ways = []Way{
 	{ID: "B26", Title: "IPv6 beside IPv4", Tries: overIPv6, Needs: needsIPv6},
 	{ID: "B27", Title: "payload in IP fragments", Tries: fragments},
 	{ID: "B28", Title: "a flow picked up in the middle", Tries: midStream},
+	{ID: "B29", Title: "our marks, put on by somebody else", Tries: forgedMarks, Needs: needsNft},
 	{ID: "B31", Title: "the gateway killed", Tries: killed},
+	{ID: "B33", Title: "another's address as the source", Tries: spoofed},
 	{ID: "B35", Title: "server names that are read in two ways", Tries: oddNames},
+	{ID: "B36", Title: "a resumed session's early data under another name", Tries: earlyData},
 }
 
 // Env is what a Try has at hand.

@@ -181,3 +181,26 @@ func inRecords(what string, want []flow.Reason, ends ...int) Try {
 		return client.InRecords(hello, ends...), nil
 	})
 }
+
+// earlyData are hellos that offer a session and its early data (RFC 8446 section
+// 4.2.10), with the data right behind: it is held with the hello, and its name is
+// the one of this hello.
+var earlyData = []Try{
+	saidThere("in one segment", []flow.Reason{flow.NameNotAllowed}, func(e *Env, _ string) ([]byte, error) { return withEarlyData(e, FrontedName) }),
+	saidThere("no name at all", []flow.Reason{flow.NoName}, func(e *Env, _ string) ([]byte, error) { return withEarlyData(e, "") }),
+}
+
+// withEarlyData returns a hello with an empty early_data extension and a record
+// of application data that carries the nonce.
+func withEarlyData(e *Env, name string) ([]byte, error) {
+	const extension = 42
+	hello, err := client.Hello(client.TLS{Classical: true, NoName: name == ""}, name)
+	if err == nil {
+		hello, err = client.WithExtension(hello, extension, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	data := []byte(e.Nonce)
+	return append(append(hello, 23, 3, 3, byte(len(data)>>8), byte(len(data))), data...), nil
+}

@@ -68,7 +68,7 @@ allowed. Exit codes: 0 everything came out right, 1 something did not, 2 bad inp
 	c.Flags().StringVarP(&file, "cluster", "c", "", "cluster description, - for standard input (default: the built-in example)")
 	formatFlag(c, &format, "table or json")
 	c.Flags().BoolVar(&keep, "keep", false, "leave everything running until interrupted")
-	c.AddCommand(benchCommand())
+	c.AddCommand(benchCommand(), soakCommand())
 	return c
 }
 

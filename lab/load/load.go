@@ -44,6 +44,7 @@ type Load struct {
 	Name     string         `json:"name"`    // server name in the hello
 	Clients  int            `json:"clients"` // connections at a time
 	Duration time.Duration  `json:"duration"`
+	Rate     int            `json:"rate,omitempty"` // connections a second, of all clients; 0: as many as they can
 }
 
 // Result is what clients did.
@@ -164,7 +165,12 @@ func run(ctx context.Context, l Load) (Result, error) {
 		wg.Go(func() {
 			var first []time.Duration
 			buf := make([]byte, 256<<10)
+			next := time.Now()
 			for time.Now().Before(end) && ctx.Err() == nil {
+				if l.Rate > 0 {
+					time.Sleep(time.Until(next))
+					next = next.Add(time.Second * time.Duration(l.Clients) / time.Duration(l.Rate))
+				}
 				wait, n, err := once(l, hello, buf, end)
 				bytes.Add(n)
 				if err != nil {

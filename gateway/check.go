@@ -1,0 +1,134 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/kernelpath"
+	"github.com/sallyport/sallyport/proxypath"
+)
+
+// Answer is what Check found about one thing that a gateway needs.
+type Answer struct {
+	What string
+	Err  error  // nil: it is as it must be
+	Note string // what was found
+}
+
+// Check looks whether a gateway with opt could start on this host, and changes
+// nothing: questions to the kernel are transactions that undo themselves, and
+// ports are opened and closed again. While a gateway with this state directory
+// runs, what is its own is not asked for.
+func Check(ctx context.Context, opt Options) []Answer {
+	opt.defaults()
+	var out []Answer
+	add := func(what, note string, err error) { out = append(out, Answer{what, err, note}) }
+
+	p := opt.Program
+	add("cluster description", fmt.Sprintf("%d rules by edition %s, for %s", len(p.Rules), p.Edition.ID, p.Visible()), nil)
+	_, err := kernelpath.NewMarks(opt.MarkMask)
+	add("mark mask", fmt.Sprintf("%#x", opt.MarkMask), err)
+	host, err := inspect(opt.Inside, opt.Outside)
+	note := ""
+	if err == nil {
+		note = fmt.Sprintf("the resolver is to answer on %v", host.inside)
+		if !host.ipv6 {
+			note += "; no way out over IPv6, so AAAA questions have no data"
+		}
+	}
+	add("interfaces", note, err)
+	features, err := kernelpath.Probe()
+	if err != nil {
+		add("kernel", "", err)
+	}
+	for _, f := range features {
+		if f.Err != nil {
+			f.Err = fmt.Errorf("the kernel lacks it (%s): %w", f.Config, f.Err)
+		}
+		add("kernel: "+f.Name, "", f.Err)
+	}
+	running, err := stateFree(opt.StateDir)
+	note = opt.StateDir
+	if running > 0 {
+		note += fmt.Sprintf(", held by a gateway that runs as process %d: its ports and queues are not asked for", running)
+	}
+	add("state directory", note, err)
+	if running > 0 || host.inside == nil {
+		return out
+	}
+	sockets, err := listenDNS(ctx, host.inside)
+	if err == nil {
+		sockets.close()
+	}
+	add("port 53", "", err)
+	l, err := proxypath.Listen(ctx, opt.ProxyPort)
+	if err == nil {
+		err = l.Close()
+	}
+	add(fmt.Sprintf("port %d, of the transparent proxy", opt.ProxyPort), "", err)
+	return out
+}
+
+// stateFree reports whether the state directory can be used, and which process
+// uses it.
+func stateFree(dir string) (running int, err error) {
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// The nearest folder that is there must let us make the rest.
+		at := dir
+		for {
+			if _, err := os.Stat(at); err == nil {
+				break
+			}
+			if parent := filepath.Dir(at); parent != at {
+				at = parent
+				continue
+			}
+			break
+		}
+		if err := unix.Access(at, unix.W_OK); err != nil {
+			return 0, fmt.Errorf("%s cannot be made: %s is not writable: %w", dir, at, err)
+		}
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	defer lock.Close()
+	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		return 0, nil
+	}
+	pid, err := readPID(lock)
+	if err != nil {
+		return 1, nil // somebody
+	}
+	return pid, nil
+}
+
+// Text writes the answers for people, and whether all is as it must be.
+func Text(answers []Answer) (text string, ok bool) {
+	var b strings.Builder
+	ok = true
+	for _, a := range answers {
+		switch {
+		case a.Err != nil:
+			ok = false
+			fmt.Fprintf(&b, "no   %s: %s\n", a.What, strings.ReplaceAll(a.Err.Error(), "\n", "; "))
+		case a.Note != "":
+			fmt.Fprintf(&b, "yes  %s: %s\n", a.What, a.Note)
+		default:
+			fmt.Fprintf(&b, "yes  %s\n", a.What)
+		}
+	}
+	return b.String(), ok
+}
