@@ -92,10 +92,14 @@ func (f *fields) addConnection(list []byte) bool {
 	return noneFramed(list)
 }
 
-// authority returns the host that the fields name.
-func (f *fields) authority() (authority, flow.Reason) {
-	if !f.hostSeen {
+// authority returns the host that the fields name, which may be an address for
+// a client that knows that it speaks to a proxy.
+func (f *fields) authority(explicit bool) (authority, flow.Reason) {
+	switch {
+	case !f.hostSeen:
 		return authority{}, flow.AmbiguousHost
+	case explicit:
+		return readEndpoint(f.host)
 	}
 	return readAuthority(f.host)
 }

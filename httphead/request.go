@@ -10,6 +10,7 @@ package httphead
 
 import (
 	"bytes"
+	"net/netip"
 
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
@@ -30,7 +31,8 @@ type Request struct {
 	HostSent []byte // the value of Host as sent, for records
 
 	Host dnsname.Name // canonical
-	Port uint16       // from Host; 0 when it has none
+	Addr netip.Addr   // instead of Host, from ReadProxyRequest alone: the host as an address
+	Port uint16       // from Host or from the target of CONNECT; 0 when it has none
 
 	Body      Body
 	KeepAlive bool // the client will send another request on this connection
@@ -47,6 +49,12 @@ type Request struct {
 // it can change from "more" only where a line ends, so a caller need not ask
 // again before the next line feed or MaxHead bytes.
 func ReadRequest(b []byte) (r Request, n int, more bool, reason flow.Reason) {
+	return readRequest(b, false)
+}
+
+// readRequest reads a head; explicit tells whether its client knows that it
+// speaks to a proxy.
+func readRequest(b []byte, explicit bool) (r Request, n int, more bool, reason flow.Reason) {
 	if !maybeMethod(b) {
 		return Request{}, 0, false, flow.NotHTTP
 	}
@@ -58,7 +66,7 @@ func ReadRequest(b []byte) (r Request, n int, more bool, reason flow.Reason) {
 	if !ok {
 		return Request{}, 0, false, flow.MalformedRequest
 	}
-	absolute, reason := r.requestLine(line)
+	named, reason := r.requestLine(line, explicit)
 	if reason != flow.NotDecided {
 		return r, 0, false, reason
 	}
@@ -81,18 +89,21 @@ func ReadRequest(b []byte) (r Request, n int, more bool, reason flow.Reason) {
 		}
 	}
 	r.HostSent = f.host
-	host, reason := f.authority()
+	host, reason := f.authority(explicit)
+	if r.IsConnect() {
+		host, reason = f.tunnel(named, r.Minor)
+	}
 	if reason != flow.NotDecided {
 		return r, 0, false, reason
 	}
-	if absolute != (authority{}) && !absolute.agrees(host) {
+	if named != (authority{}) && !named.agrees(host) {
 		return r, 0, false, flow.AmbiguousHost
 	}
 	body, _, ok := f.framing(r.Minor)
-	if !ok {
+	if !ok || r.IsConnect() && body.Kind != NoBody {
 		return r, 0, false, flow.MalformedRequest
 	}
-	r.Host, r.Port, r.Body = host.name, host.port, body
+	r.Host, r.Addr, r.Port, r.Body = host.name, host.addr, host.port, body
 	r.KeepAlive = f.persists(r.Minor)
 	r.Upgrade, r.Expect100 = f.upgrade, f.expect
 	return r, l.at, false, flow.NotDecided
@@ -113,9 +124,9 @@ func maybeMethod(b []byte) bool {
 }
 
 // requestLine reads a request line (RFC 9112 section 3) whose characters are
-// known to be printable, tabs apart. It returns the authority of a target in
-// absolute form.
-func (r *Request) requestLine(line []byte) (absolute authority, reason flow.Reason) {
+// known to be printable, tabs apart. It returns the authority that the target
+// names, if it does.
+func (r *Request) requestLine(line []byte, explicit bool) (named authority, reason flow.Reason) {
 	last := bytes.LastIndexByte(line, ' ') + 1
 	version := line[last:]
 	if len(version) < 5 || !is(version[:5], "http/") {
@@ -131,10 +142,18 @@ func (r *Request) requestLine(line []byte) (absolute authority, reason flow.Reas
 		return authority{}, flow.MalformedRequest
 	}
 	r.Minor, r.Target = minor, line[first+1:last-1]
-	if string(r.Method) == "CONNECT" {
+	switch {
+	case !explicit && r.IsConnect():
 		return authority{}, flow.MalformedRequest // a tunnel is not a request that is forwarded
+	case !explicit:
+		return readTarget(r.Method, r.Target, readAuthority)
+	case r.IsConnect():
+		return readTunnel(r.Target)
 	}
-	return readTarget(r.Method, r.Target)
+	if named, reason = readTarget(r.Method, r.Target, readEndpoint); reason == flow.NotDecided && named == (authority{}) {
+		return authority{}, flow.MalformedRequest // for a server, and not for a proxy
+	}
+	return named, reason
 }
 
 // minorVersion reads "HTTP/1.0" or "HTTP/1.1".

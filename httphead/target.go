@@ -5,6 +5,7 @@ package httphead
 
 import (
 	"bytes"
+	"net/netip"
 
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
@@ -13,12 +14,13 @@ import (
 // authority is a host with an optional port. The zero authority is none.
 type authority struct {
 	name dnsname.Name
-	port uint16 // 0 when not written
+	addr netip.Addr // instead of name, only where the client knows that it speaks to a proxy
+	port uint16     // 0 when not written
 }
 
 // agrees reports whether a and b lead to the same place over plain HTTP.
 func (a authority) agrees(b authority) bool {
-	return a.name == b.name && a.orDefault() == b.orDefault()
+	return a.name == b.name && a.addr == b.addr && a.orDefault() == b.orDefault()
 }
 
 func (a authority) orDefault() uint16 {
@@ -29,8 +31,8 @@ func (a authority) orDefault() uint16 {
 }
 
 // readTarget judges a request target (RFC 9112 section 3.2) and returns its
-// authority when it is in absolute form.
-func readTarget(method, target []byte) (absolute authority, reason flow.Reason) {
+// authority, as host reads it, when it is in absolute form.
+func readTarget(method, target []byte, host func([]byte) (authority, flow.Reason)) (absolute authority, reason flow.Reason) {
 	for _, c := range target {
 		if c <= ' ' || c >= 0x7f || c == '#' {
 			return authority{}, flow.MalformedRequest
@@ -53,7 +55,7 @@ func readTarget(method, target []byte) (absolute authority, reason flow.Reason) 
 		if end < 0 {
 			end = len(rest)
 		}
-		if absolute, reason = readAuthority(rest[:end]); reason != flow.NotDecided {
+		if absolute, reason = host(rest[:end]); reason != flow.NotDecided {
 			return authority{}, reason
 		}
 		path = rest[end:]

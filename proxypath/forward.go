@@ -29,11 +29,11 @@ type failure struct {
 // forward sends an allowed request, whose head is the first n bytes at hand, to
 // its host and the answer back. It reports whether another request may follow.
 func (s *session) forward(ctx context.Context, f flow.Flow, d flow.Decision, method string, req httphead.Request, n int) bool {
-	reused, err := s.connect(ctx, f.Name)
+	reused, err := s.connect(ctx, f)
 	if err != nil {
 		return s.unreachable(ctx, f, d, method, err)
 	}
-	f.Dst = s.addr
+	f.Dst = s.addr.Addr()
 	s.record(f, d, nil, "")
 	s.begin(f)
 	server, out, in := s.server, s.server.sent, s.client.sent
@@ -41,8 +41,8 @@ func (s *session) forward(ctx context.Context, f flow.Flow, d flow.Decision, met
 	if fail != nil && reused && !fail.silent && server.read == 0 && mayRepeat(method, req) {
 		// The server closed a connection that was at hand just as we used it.
 		s.drop()
-		if _, err = s.connect(ctx, f.Name); err == nil {
-			f.Dst, server, out = s.addr, s.server, 0
+		if _, err = s.connect(ctx, f); err == nil {
+			f.Dst, server, out = s.addr.Addr(), s.server, 0
 			s.begin(f)
 			alive, fail = s.exchange(method, req, n)
 		}
@@ -67,7 +67,7 @@ func (s *session) forward(ctx context.Context, f flow.Flow, d flow.Decision, met
 	if fail.reason != flow.UpstreamFailed {
 		s.record(f, flow.Decision{Reason: fail.reason, Rule: d.Rule}, nil, fail.detail)
 	}
-	return s.say(fail.reason, f.Name.String(), method)
+	return s.say(fail.reason, placeOf(f), method)
 }
 
 // unreachable records and answers an allowed request whose host cannot be

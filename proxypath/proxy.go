@@ -5,7 +5,9 @@
 // it reads every request head, decides about it, resolves the host itself, dials
 // what that gives and forwards the bytes as they came. It trusts nothing that
 // two readers could read differently (httphead), caches nothing, and changes no
-// byte of what it lets through. How connections reach it is up to kernelpath.
+// byte of what it lets through. How connections reach it is up to kernelpath, or
+// to clients that know of it: then connect, which serves their tunnels, uses the
+// same sessions for requests in absolute form.
 package proxypath
 
 import (
@@ -37,6 +39,12 @@ type Config struct {
 	Now    func() time.Time                                                 // for rules and records; time.Now when nil
 	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) // a net.Dialer when nil
 	Limits Limits
+
+	// Tunnel serves CONNECT. Where it is set, clients know of the proxy and say
+	// where they want to go (RFC 9110 section 7.3.2); where it is nil, they do not,
+	// and the local address of a connection is where they want to go.
+	Tunnel func(ctx context.Context, t *Tunnel)
+	Path   string // what records call this proxy; "proxy" when ""
 }
 
 // Limits bounds what clients and servers can make the proxy hold. A field that
@@ -46,7 +54,7 @@ type Limits struct {
 	PerSource   int           // of those, from one address; 1024, since a node hides many pods
 	Head        time.Duration // for a whole request head; 10 s
 	Idle        time.Duration // between two requests; 60 s
-	Stall       time.Duration // while a request is under way and no byte moves; 5 min
+	Stall       time.Duration // while a request or a tunnel is under way and no byte moves; 5 min
 	Dial        time.Duration // for one address of a name; 5 s
 	Linger      time.Duration // for a client to read a refusal and close; 2 s
 }
@@ -94,13 +102,15 @@ func New(cfg Config) *Proxy {
 			return d.DialContext(ctx, "tcp", addr.String())
 		}
 	}
+	if cfg.Path == "" {
+		cfg.Path = "proxy"
+	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	return &Proxy{cfg: cfg, sessions: make(map[*session]struct{}), bySource: make(map[netip.Addr]int)}
 }
 
-// Serve serves the connections of l, whose local address is where the client
-// wanted to go, until ctx ends or l fails. It closes l, cuts what is under way
-// and waits for all it started.
+// Serve serves the connections of l until ctx ends or l fails. It closes l, cuts
+// what is under way and waits for all it started.
 func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()

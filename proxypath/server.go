@@ -32,23 +32,33 @@ type reasonedError interface {
 // errUnreached says that a name was resolved, and no address of it answered.
 var errUnreached = errors.New("no address answers")
 
-// loopError says that a name leads to nothing but the gateway itself.
-type loopError struct{ name dnsname.Name }
+// loopError says that a place is nothing but the gateway itself.
+type loopError struct{ place string }
 
-func (e loopError) Error() string     { return e.name.String() + " leads to the gateway itself" }
+func (e loopError) Error() string     { return e.place + " leads to the gateway itself" }
 func (loopError) Reason() flow.Reason { return flow.SpecialAddress }
 
-// connect makes s.server a connection to name: the one at hand when it is for
-// that name and still open, or a new one. Whether it was at hand matters, since
-// then the server may be about to close it.
-func (s *session) connect(ctx context.Context, name dnsname.Name) (reused bool, err error) {
-	if s.server != nil && s.name == name && !s.p.cfg.Own().Contains(s.addr) && s.server.quiet() {
+// placeOf returns where f goes, in the words of its client.
+func placeOf(f flow.Flow) string {
+	if f.Name.IsZero() && f.Dst.IsValid() {
+		return f.Dst.String()
+	}
+	return f.Name.String()
+}
+
+// connect makes s.server a connection to f's name, or to its address when it has
+// no name: the one at hand when it is for that and still open, or a new one.
+// Whether it was at hand matters, since then the server may be about to close it.
+func (s *session) connect(ctx context.Context, f flow.Flow) (reused bool, err error) {
+	if s.serves(f) && !s.p.cfg.Own().Contains(s.addr.Addr()) && s.server.quiet() {
 		return true, nil
 	}
 	s.drop()
-	addrs, err := s.p.cfg.Lookup(ctx, name)
-	if err != nil {
-		return false, fmt.Errorf("look up %s: %w", name, err)
+	addrs := []netip.Addr{f.Dst}
+	if !f.Name.IsZero() {
+		if addrs, err = s.p.cfg.Lookup(ctx, f.Name); err != nil {
+			return false, fmt.Errorf("look up %s: %w", f.Name, err)
+		}
 	}
 	own := s.p.cfg.Own()
 	usable := make([]netip.Addr, 0, len(addrs))
@@ -58,7 +68,7 @@ func (s *session) connect(ctx context.Context, name dnsname.Name) (reused bool, 
 		}
 	}
 	if len(usable) == 0 && len(addrs) > 0 {
-		return false, loopError{name}
+		return false, loopError{placeOf(f)}
 	}
 	// The address that the client chose comes first: it may have reasons.
 	if i := slices.Index(usable, s.dst.Addr()); i > 0 {
@@ -66,16 +76,22 @@ func (s *session) connect(ctx context.Context, name dnsname.Name) (reused bool, 
 	}
 	var errs []error
 	for _, a := range usable {
-		conn, err := s.dial(ctx, netip.AddrPortFrom(a, s.dst.Port()))
+		to := netip.AddrPortFrom(a, f.Port)
+		conn, err := s.dial(ctx, to)
 		if err == nil {
-			return false, s.adopt(conn, name, a)
+			return false, s.adopt(conn, f.Name, to)
 		}
 		errs = append(errs, err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return false, fmt.Errorf("reach %s: %w", name, errors.Join(append(errs, errUnreached)...))
+	return false, fmt.Errorf("reach %s: %w", placeOf(f), errors.Join(append(errs, errUnreached)...))
+}
+
+// serves reports whether the server side at hand is for what f asks.
+func (s *session) serves(f flow.Flow) bool {
+	return s.server != nil && s.name == f.Name && s.addr.Port() == f.Port && (!f.Name.IsZero() || s.addr.Addr() == f.Dst)
 }
 
 func (s *session) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
@@ -85,7 +101,7 @@ func (s *session) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 }
 
 // adopt makes conn the server side, unless the session was cut meanwhile.
-func (s *session) adopt(conn net.Conn, name dnsname.Name, addr netip.Addr) error {
+func (s *session) adopt(conn net.Conn, name dnsname.Name, addr netip.AddrPort) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {

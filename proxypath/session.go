@@ -25,14 +25,14 @@ type session struct {
 	p      *Proxy
 	client *stream
 	src    netip.AddrPort
-	dst    netip.AddrPort // where the client wanted to go
+	dst    netip.AddrPort // where the client wanted to go; zero when it will say so
 	served int            // requests that were answered by a server
 	moved  atomic.Uint64
 	cancel context.CancelFunc // ends this session alone
 
 	server *stream // nil while there is none; its conn is also in mu's care
 	name   dnsname.Name
-	addr   netip.Addr // of server
+	addr   netip.AddrPort // of server
 
 	mu       sync.Mutex
 	flow     flow.Flow // of the request under way, zero between requests
@@ -41,7 +41,10 @@ type session struct {
 }
 
 func newSession(p *Proxy, conn net.Conn, cancel context.CancelFunc) *session {
-	s := &session{p: p, src: addrPort(conn.RemoteAddr()), dst: addrPort(conn.LocalAddr()), cancel: cancel}
+	s := &session{p: p, src: addrPort(conn.RemoteAddr()), cancel: cancel}
+	if p.cfg.Tunnel == nil {
+		s.dst = addrPort(conn.LocalAddr())
+	}
 	s.client = s.stream(conn)
 	return s
 }
@@ -66,7 +69,7 @@ func (s *session) wanted() flow.Flow {
 }
 
 func (s *session) record(f flow.Flow, d flow.Decision, raw []byte, detail string) {
-	e := flowlog.Event{At: s.p.cfg.Now(), Flow: f, SrcPort: s.src.Port(), Decision: d, Path: "proxy", Detail: detail}
+	e := flowlog.Event{At: s.p.cfg.Now(), Flow: f, SrcPort: s.src.Port(), Decision: d, Path: s.p.cfg.Path, Detail: detail}
 	if f.Name.IsZero() && len(raw) > 0 {
 		e.SetName(raw)
 	}
@@ -103,20 +106,29 @@ func (s *session) run(ctx context.Context) {
 		s.drop()
 		_ = s.client.conn.Close()
 	}()
-	f := s.wanted()
-	if !f.Dst.IsValid() || s.p.cfg.Own().Contains(f.Dst) {
-		s.record(f, flow.Decision{Reason: flow.SpecialAddress}, nil, "the destination is the gateway itself")
-		s.client.reset()
-		return
-	}
-	f.Proof = flow.ByAddress
-	if d := s.p.cfg.Rules().Decide(f, s.p.cfg.Now()); d.Verdict == flow.Allow {
-		s.tunnel(ctx, f, d)
+	if s.p.cfg.Tunnel == nil && !s.mayServe(ctx) {
 		return
 	}
 	for s.next(ctx) {
 		s.served++
 	}
+}
+
+// mayServe reports whether the requests of a client that knows nothing of the
+// proxy are to be served. When they are not, the connection has had its end.
+func (s *session) mayServe(ctx context.Context) bool {
+	f := s.wanted()
+	if !f.Dst.IsValid() || s.p.cfg.Own().Contains(f.Dst) {
+		s.record(f, flow.Decision{Reason: flow.SpecialAddress}, nil, "the destination is the gateway itself")
+		s.client.reset()
+		return false
+	}
+	f.Proof = flow.ByAddress
+	if d := s.p.cfg.Rules().Decide(f, s.p.cfg.Now()); d.Verdict == flow.Allow {
+		s.tunnel(ctx, f, d)
+		return false
+	}
+	return true
 }
 
 // next serves one request and reports whether another may follow.
@@ -139,15 +151,26 @@ func (s *session) next(ctx context.Context) bool {
 	method := string(req.Method)
 	if reason != flow.NotDecided {
 		f.Name = dnsname.Name{}
-		return s.refuse(f, flow.Decision{Reason: reason}, method, req.HostSent, detail)
+		raw := req.HostSent
+		if s.p.cfg.Tunnel != nil && raw == nil {
+			raw = req.Target
+		}
+		return s.refuse(f, flow.Decision{Reason: reason}, method, raw, detail)
 	}
 	f.Proof = flow.ByHost
-	if req.Port != 0 && req.Port != s.dst.Port() {
-		return s.refuse(f, flow.Decision{Reason: flow.AmbiguousHost}, method, nil, "Host has another port than the connection")
-	}
 	// Only name rules speak of a request; one about the address has been asked.
 	asked := f
 	asked.Dst = netip.Addr{}
+	switch {
+	case req.IsConnect():
+		s.openTunnel(ctx, req, n)
+		return false
+	case s.p.cfg.Tunnel != nil:
+		f = s.named(req)
+		asked, n = f, s.toOrigin(req, n)
+	case req.Port != 0 && req.Port != s.dst.Port():
+		return s.refuse(f, flow.Decision{Reason: flow.AmbiguousHost}, method, nil, "Host has another port than the connection")
+	}
 	d := s.p.cfg.Rules().Decide(asked, s.p.cfg.Now())
 	if d.Verdict == flow.Allow && req.Upgrade {
 		d.Verdict, d.Reason = flow.Deny, flow.UpgradeRefused
@@ -170,8 +193,13 @@ func (s *session) readHead() (req httphead.Request, n int, reason flow.Reason, d
 		if data := s.client.data(); worthAsking(data, asked) {
 			asked = len(data)
 			var more bool
-			if req, n, more, reason = httphead.ReadRequest(data); !more {
-				return req, n, reason, ""
+			if s.p.cfg.Tunnel == nil {
+				req, n, more, reason = httphead.ReadRequest(data)
+			} else if req, n, more, reason = httphead.ReadProxyRequest(data); isForServer(req, reason) {
+				detail = "a request for a server, where one for a proxy belongs"
+			}
+			if !more {
+				return req, n, reason, detail
 			}
 		}
 		begun := len(s.client.data()) > 0
@@ -211,8 +239,8 @@ func worthAsking(data []byte, asked int) bool {
 // connection: what follows on it cannot be told apart from a body.
 func (s *session) refuse(f flow.Flow, d flow.Decision, method string, raw []byte, detail string) bool {
 	s.record(f, d, raw, detail)
-	name := f.Name.String()
-	if name == "" {
+	name := placeOf(f)
+	if name == "" || len(raw) > 0 {
 		name = string(raw[:min(len(raw), dnsname.MaxName)])
 	}
 	return s.say(d.Reason, name, method)

@@ -240,19 +240,32 @@ func (s *stream) quiet() bool {
 	if len(s.data()) > 0 {
 		return false
 	}
+	_, err := s.peek()
+	return errors.Is(err, unix.EAGAIN)
+}
+
+// hasMore reports whether the peer has sent something that was not read yet.
+func (s *stream) hasMore() bool {
+	n, err := s.peek()
+	return err == nil && n > 0
+}
+
+// peek looks at the next byte of the peer and neither waits nor takes it. The
+// error is unix.EAGAIN when there is none, and nil with n 0 at the peer's end.
+func (s *stream) peek() (n int, err error) {
 	sc, ok := s.conn.(syscall.Conn)
 	if !ok {
-		return true // the next request finds out
+		return 0, unix.EAGAIN // the next read finds out
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return false
+		return 0, err
 	}
 	var b [1]byte
 	controlErr := raw.Control(func(fd uintptr) {
-		_, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	})
-	return controlErr == nil && errors.Is(err, unix.EAGAIN)
+	return n, errors.Join(controlErr, err)
 }
 
 // closeWrite tells the peer that nothing more comes.

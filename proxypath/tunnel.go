@@ -5,12 +5,10 @@ package proxypath
 
 import (
 	"context"
-	"io"
-	"net/netip"
-	"sync"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/httphead"
 )
 
 // tunnel serves a connection that a rule about its address allows. Such a rule
@@ -19,7 +17,7 @@ import (
 func (s *session) tunnel(ctx context.Context, f flow.Flow, d flow.Decision) {
 	conn, err := s.dial(ctx, s.dst)
 	if err == nil {
-		err = s.adopt(conn, f.Name, f.Dst)
+		err = s.adopt(conn, f.Name, s.dst)
 	}
 	if err != nil {
 		s.record(f, flow.Decision{Reason: flow.UpstreamFailed, Rule: d.Rule}, nil, "")
@@ -27,22 +25,34 @@ func (s *session) tunnel(ctx context.Context, f flow.Flow, d flow.Decision) {
 		return
 	}
 	s.record(f, d, nil, "")
+	s.splice(f)
+}
+
+// splice passes everything between client and server until both have ended, one
+// fails, or no byte moves for Limits.Stall. What ended on one side ends on the
+// other, and the way back stays open.
+func (s *session) splice(f flow.Flow) {
+	client, server := s.client, s.server
 	s.begin(f)
-	var wg sync.WaitGroup
-	var out, in int64
-	half := func(dst, src *stream, n *int64) {
-		var err error
-		if *n, err = io.Copy(dst.conn, src.conn); err != nil {
+	out, in := server.sent, client.sent
+	half := func(dst, src *stream) {
+		// Whatever is at hand is the first of it.
+		if err := pass(dst, src, 0, httphead.Body{Kind: httphead.UntilClose}); err != nil {
 			s.cancel() // also wakes the other half
 			return
 		}
 		dst.closeWrite()
 	}
-	wg.Go(func() { half(s.server, s.client, &out) })
-	half(s.client, s.server, &in)
-	wg.Wait()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		half(server, client)
+	}()
+	half(client, server)
+	<-done
+	s.begin(flow.Flow{})
 	s.p.cfg.End(flowlog.Closed{
-		At: s.p.cfg.Now(), Counted: true, BytesOut: uint64(out), BytesIn: uint64(in),
-		Tuple: flowlog.Tuple{Transport: flow.TCP, Src: s.src, Dst: netip.AddrPortFrom(f.Dst, f.Port)},
+		At: s.p.cfg.Now(), Counted: true, BytesOut: server.sent - out, BytesIn: client.sent - in,
+		Tuple: flowlog.Tuple{Transport: flow.TCP, Src: s.src, Dst: s.addr},
 	})
 }

@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/gateway"
@@ -22,7 +26,8 @@ import (
 func gatewayCommand() *cobra.Command {
 	var (
 		file, records, mask, level string
-		off, noMasquerade          bool
+		explicit, as               string
+		off, check, noMasquerade   bool
 		opt                        gateway.Options
 	)
 	c := &cobra.Command{
@@ -33,26 +38,43 @@ one away from it. The resolver answers on the inside interface's addresses; flow
 by name are held until their first bytes prove the name, and are then forwarded
 by the kernel alone.
 
+A change of the description, or of a file it is read with, is put into force
+within seconds, and on SIGHUP at once: in one transaction, with flows cut that
+are allowed no more. A file that cannot be read changes nothing.
+
 When the process ends the rules stay: closed for new flows by name, open for
 those already proved. gateway --off takes everything away that is ours.
 
 It needs CAP_NET_ADMIN (nftables, routing), CAP_NET_RAW (resets) and
 CAP_NET_BIND_SERVICE (port 53); run it as root or give it these three.
 
+With --connect it is a proxy instead, for clients that are told of it by
+HTTPS_PROXY and HTTP_PROXY: the same decisions and records on a socket, without
+privileges and without a change to this host. It reads its files at the start
+and ends with its connections.
+
 Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 		Example: `  sallyport gateway --cluster cluster.yaml --inside eth1 --outside eth0
-  sallyport gateway --off`,
+  sallyport gateway --cluster cluster.yaml --inside eth1 --outside eth0 --check
+  sallyport gateway --off
+  sallyport gateway --cluster cluster.yaml --connect 127.0.0.1:3128`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log, err := newLogger(c.ErrOrStderr(), level)
 			if err != nil {
 				return err
 			}
+			switch {
+			case explicit != "":
+				return runConnect(c, file, explicit, as, records, log)
+			case c.Flags().Changed("as"):
+				return errors.New("--as is for gateway --connect alone; a gateway sees who a client is")
+			}
 			if off {
 				return gateway.Off(c.Context(), opt.StateDir, log)
 			}
 			if opt.Inside == "" || opt.Outside == "" {
-				return errors.New("gateway needs --inside and --outside, the interfaces towards the cluster and away from it")
+				return errors.New("gateway needs --inside and --outside, the interfaces towards the cluster and away from it, or --connect for a proxy without privileges")
 			}
 			if err := sensible(opt); err != nil {
 				return err
@@ -69,7 +91,30 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 			if line := staleLine(p); line != "" {
 				fmt.Fprintln(c.ErrOrStderr(), line)
 			}
-			opt.Program, opt.APIServer, opt.Log, opt.Masquerade = p, described.APIServer.Addresses, log, !noMasquerade
+			opt.Loaded = gateway.Loaded{Program: p, APIServer: described.APIServer.Addresses}
+			opt.Log, opt.Masquerade = log, !noMasquerade
+			if file != "-" {
+				opt.Watch = inputs(c, file)
+				opt.Load = func() (gateway.Loaded, error) {
+					described, p, err := load(c, file)
+					if err != nil {
+						return gateway.Loaded{}, err
+					}
+					return gateway.Loaded{Program: p, APIServer: described.APIServer.Addresses}, nil
+				}
+				hangup := make(chan os.Signal, 1)
+				signal.Notify(hangup, syscall.SIGHUP)
+				defer signal.Stop(hangup)
+				opt.Reload = hangup
+			}
+			if check {
+				text, ok := gateway.Text(gateway.Check(c.Context(), opt))
+				fmt.Fprint(c.OutOrStdout(), text)
+				if !ok {
+					return errors.New("a gateway would not start here: see the lines that begin with no")
+				}
+				return nil
+			}
 			w, closeRecords, err := openRecords(records, c.OutOrStdout())
 			if err != nil {
 				return err
@@ -81,6 +126,7 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 				started = true
 				// For whoever waits for the gateway without reading its log.
 				_ = os.WriteFile(filepath.Join(opt.StateDir, "ready"), []byte(time.Now().UTC().Format(time.RFC3339Nano)+"\n"), 0o600)
+				_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // no service manager, nothing to say
 				log.Info("ready", "inside", opt.Inside, "outside", opt.Outside)
 			})
 			if err != nil && started {
@@ -101,7 +147,11 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 	f.Uint16Var(&opt.LogGroup, "log-group", gateway.DefaultLogGroup, "packet log group")
 	f.Uint16Var(&opt.ProxyPort, "proxy-port", gateway.DefaultProxyPort, "port of the transparent HTTP proxy on this host")
 	f.DurationVar(&opt.Grace, "grace", gateway.DefaultGrace, "how long a name stays bound to an address after its TTL")
+	f.StringVar(&opt.Metrics, "metrics", "", "`address:port` on which /metrics (Prometheus) and /healthz are served, such as 127.0.0.1:9180; none when it is not given")
 	f.BoolVar(&noMasquerade, "no-masquerade", false, "do not hide the cluster behind the outside interface's address")
+	f.StringVar(&explicit, "connect", "", "be a proxy on this `address:port` instead, such as 127.0.0.1:3128, without privileges")
+	f.StringVar(&as, "as", "nodes", "with --connect: the `sources` that clients on this host's loopback belong to, nodes or pods")
+	f.BoolVar(&check, "check", false, "say whether a gateway would start here, and change nothing")
 	f.BoolVar(&off, "off", false, "stop the gateway and remove everything that is ours from this host")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	return c
@@ -142,4 +192,19 @@ func openRecords(name string, stdout io.Writer) (w io.Writer, closeFile func(), 
 		return nil, nil, fmt.Errorf("open records: %w", err)
 	}
 	return f, func() { _ = f.Close() }, nil
+}
+
+// inputs are the files that a command reads its program from, and their folders.
+func inputs(c *cobra.Command, file string) []string {
+	out := []string{file}
+	if tags, _ := c.Flags().GetString("service-tags"); tags != "" {
+		out = append(out, tags)
+	}
+	if dir, _ := c.Flags().GetString("catalog"); dir != "" {
+		_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			out = append(out, path)
+			return err
+		})
+	}
+	return out
 }

@@ -59,8 +59,8 @@ var layout = []row{
 		why:      "an outlet sees a program, never where it came from; the resolver decides and records",
 	},
 	{
-		name: "enforcers", packages: []string{"kernelpath", "proxypath"},
-		why: "two ways to enforce stand side by side",
+		name: "enforcers", packages: []string{"kernelpath", "proxypath", "connect"}, also: map[string][]string{"connect": {"proxypath"}},
+		why: "ways to enforce stand side by side; a tunnel and a request to a known proxy share the sessions of proxypath",
 	},
 	{
 		name: "examples", packages: []string{"examples", "internal/exampletest"}, also: map[string][]string{"internal/exampletest": {"examples"}},
@@ -81,6 +81,11 @@ var forbidden = []struct{ from, to, why string }{
 	{"kernelpath", "compile", "an outlet knows no source"},
 	{"proxypath", "cluster", "an outlet knows no source"},
 	{"proxypath", "catalog", "an outlet knows no source"},
+	{"connect", "cluster", "an outlet knows no source"},
+	{"connect", "catalog", "an outlet knows no source"},
+	{"connect", "compile", "an outlet knows no source"},
+	{"connect", "kernelpath", "it is for hosts without privileges"},
+	{"connect", "gateway", "it is for hosts without privileges"},
 	{"resolver", "cluster", "an outlet knows no source"},
 	{"resolver", "catalog", "an outlet knows no source"},
 	{"gateway", "cluster", "the gateway enforces a program, whoever described it"},

@@ -1,0 +1,476 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package connect
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/portset"
+	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/proxypath"
+	"github.com/sallyport/sallyport/resolver"
+)
+
+// The addresses of the tests' world.
+var (
+	addrA    = netip.MustParseAddr("20.0.0.1") // a.example and b.example, a shared CDN address
+	addrA2   = netip.MustParseAddr("20.0.0.2") // a.example too
+	addrDead = netip.MustParseAddr("20.0.0.3")
+	addrRaw  = netip.MustParseAddr("20.0.0.9") // allowed by address
+	addrRaw6 = netip.MustParseAddr("2600::9")  // allowed by address
+	addrOwn  = netip.MustParseAddr("20.0.0.100")
+	addrEnd  = netip.MustParseAddr("10.9.0.5") // a private endpoint that the cluster lists
+)
+
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+// aProgram allows the names and addresses of the tests' world to nodes.
+func aProgram() *program.Program {
+	nodes := netset.Of(netip.MustParsePrefix("10.240.0.0/24"))
+	pods := netset.Of(netip.MustParsePrefix("10.244.0.0/24"))
+	name := func(id, pattern string, proto flow.Protocol, ports ...uint16) program.Rule {
+		return program.Rule{
+			ID: flow.RuleID(id), Pattern: dnsname.MustParsePattern(pattern), Protocol: proto, Ports: portset.Of(ports...), Sources: nodes,
+		}
+	}
+	addr := func(id string, prefix string, ports ...uint16) program.Rule {
+		return program.Rule{
+			ID: flow.RuleID(id), Prefixes: netset.Of(netip.MustParsePrefix(prefix)), Protocol: flow.ProtoTCP, Ports: portset.Of(ports...), Sources: nodes,
+		}
+	}
+	old, podsOnly := name("old", "old.example", flow.ProtoHTTPS, 443), name("pods", "pods.example", flow.ProtoHTTPS, 443)
+	old.Until = noon
+	podsOnly.Sources = pods
+	return &program.Program{
+		Groups: []program.Group{
+			{Name: "nodes", Set: nodes, Visible: true}, {Name: "pods", Set: pods, Visible: true},
+			{Name: "hidden", Set: pods, Why: "behind the nodes"}, {Name: "nobody", Visible: true},
+		},
+		Rules: []program.Rule{
+			name("a", "a.example", flow.ProtoHTTPS, 443, 8443), name("b", "b.example", flow.ProtoHTTPS, 443),
+			name("sub", "*.sub.example", flow.ProtoHTTPS, 443),
+			name("plain", "plain.example", flow.ProtoHTTP, 80, 8080), name("plain2", "plain2.example", flow.ProtoHTTP, 80),
+			name("raw", "raw.example", flow.ProtoTCP, 22), name("both", "both.example", flow.ProtoTCP, 443),
+			name("both2", "both.example", flow.ProtoHTTPS, 443),
+			name("dead", "dead.example", flow.ProtoHTTPS, 443), name("loop", "loop.example", flow.ProtoHTTPS, 443),
+			name("loophttp", "loop.example", flow.ProtoHTTP, 80),
+			name("private", "private.example", flow.ProtoHTTPS, 443), name("endpoint", "endpoint.example", flow.ProtoHTTPS, 443),
+			name("meta", "meta.example", flow.ProtoHTTPS, 443), name("local", "local.example", flow.ProtoHTTPS, 443),
+			old, podsOnly,
+			addr("net", "20.0.0.9/32", 443, 80), addr("net6", "2600::9/128", 443),
+			addr("netOwn", "20.0.0.100/32", 443), addr("netLocal", "127.0.0.0/8", 443, 80), addr("netMeta", "169.254.169.254/32", 80, 443),
+		},
+		Resolve: program.Resolve{
+			Upstreams:    []netip.AddrPort{netip.MustParseAddrPort("9.9.9.9:53")},
+			AllowPrivate: netset.Of(netip.MustParsePrefix("10.9.0.0/24")), Own: netset.OfAddrs(addrOwn),
+		},
+	}
+}
+
+// rig is a proxy between real clients and servers that the test plays.
+type rig struct {
+	t      *testing.T
+	addr   string
+	proxy  *proxypath.Proxy
+	cancel context.CancelFunc
+	ended  chan error
+
+	mu      sync.Mutex
+	rules   *decide.Snapshot
+	now     time.Time
+	events  []flowlog.Event
+	closed  []flowlog.Closed
+	servers map[netip.Addr]string // where an address leads
+	dialled []netip.AddrPort
+	names   map[string][]string // what upstreams answer
+	src     netip.Addr          // who clients are; themselves when not valid
+	atDial  func()              // called while a server is dialled; nil: nothing is
+}
+
+// start runs a proxy for which loopback clients are nodes; the test ends when it
+// has ended.
+func start(t *testing.T, limits proxypath.Limits) *rig {
+	t.Helper()
+	p, err := As(aProgram(), "nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{
+		t: t, rules: decide.New(p), now: noon, servers: make(map[netip.Addr]string), ended: make(chan error, 1),
+		names: map[string][]string{
+			"a.example": {addrA.String(), addrA2.String()}, "b.example": {addrA.String()}, "x.sub.example": {addrA.String()},
+			"plain.example": {addrA.String()}, "plain2.example": {addrA.String()}, "raw.example": {addrA.String()},
+			"both.example": {addrA.String()}, "dead.example": {addrDead.String()}, "loop.example": {addrOwn.String()},
+			"private.example": {"10.1.2.3"}, "endpoint.example": {addrEnd.String()}, "meta.example": {"169.254.169.254"},
+			"local.example": {"127.0.0.1"},
+		},
+	}
+	if limits.Linger == 0 {
+		limits.Linger = 200 * time.Millisecond
+	}
+	now := func() time.Time { return get(r, &r.now) }
+	record := func(e *flowlog.Event) { r.set(func() { r.events = append(r.events, *e) }) }
+	lookup := resolver.New(resolver.Config{
+		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Resolve: func() program.Resolve { return p.Resolve },
+		Bind: func(dnsname.Name, []netip.Addr, time.Duration) error { return nil }, Record: record, Now: now, Exchange: r.upstream,
+	})
+	r.proxy = New(Config{Hello: 500 * time.Millisecond, Config: proxypath.Config{
+		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Lookup: lookup.Lookup, Record: record,
+		End: func(c flowlog.Closed) { r.set(func() { r.closed = append(r.closed, c) }) },
+		Own: func() netset.Set { return p.Resolve.Own }, Now: now, Dial: r.dialServer, Limits: limits,
+	}})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.addr = l.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	r.cancel = cancel
+	go func() { r.ended <- r.proxy.Serve(ctx, elsewhere{l, r}) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-r.ended:
+			if err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Error("Serve does not end")
+		}
+	})
+	return r
+}
+
+func get[T any](r *rig, v *T) T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return *v
+}
+
+// set changes the tests' world while the proxy looks at it.
+func (r *rig) set(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
+// upstream plays the DNS server that is asked.
+func (r *rig) upstream(_ context.Context, _ netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	m := new(dns.Msg)
+	m.SetReply(q)
+	name := strings.TrimSuffix(q.Question[0].Name, ".")
+	for _, a := range get(r, &r.names)[name] {
+		m.Answer = append(m.Answer, &dns.A{
+			Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.ParseIP(a),
+		})
+	}
+	return m, nil
+}
+
+func (r *rig) dialServer(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	r.set(func() { r.dialled = append(r.dialled, addr) })
+	if f := get(r, &r.atDial); f != nil {
+		f()
+	}
+	to := get(r, &r.servers)[addr.Addr()]
+	if to == "" {
+		return nil, errors.New("connection refused")
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", to)
+}
+
+// elsewhere accepts connections as if clients were at the rig's src.
+type elsewhere struct {
+	net.Listener
+	r *rig
+}
+
+type elsewhereConn struct {
+	*net.TCPConn
+	remote net.Addr
+}
+
+func (c elsewhereConn) RemoteAddr() net.Addr { return c.remote }
+
+func (l elsewhere) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	src := get(l.r, &l.r.src)
+	if err != nil || !src.IsValid() {
+		return c, err
+	}
+	port := c.RemoteAddr().(*net.TCPAddr).AddrPort().Port()
+	return elsewhereConn{c.(*net.TCPConn), net.TCPAddrFromAddrPort(netip.AddrPortFrom(src, port))}, nil
+}
+
+// serveRaw plays a server at addr: each connection is given to handle.
+func (r *rig) serveRaw(addr netip.Addr, handle func(net.Conn)) {
+	r.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	r.t.Cleanup(func() {
+		_ = l.Close()
+		r.cancel()
+		wg.Wait()
+	})
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+				handle(c)
+			})
+		}
+	})
+	r.set(func() { r.servers[addr] = l.Addr().String() })
+}
+
+// collect plays a server at addr that says nothing and notes what it gets, with
+// "reset" behind it when that is how it ends.
+func (r *rig) collect(addr netip.Addr) (got func() string) {
+	seen := make(chan string, 16)
+	r.serveRaw(addr, func(c net.Conn) {
+		b, err := io.ReadAll(c)
+		if errors.Is(err, syscall.ECONNRESET) {
+			b = append(b, "reset"...)
+		}
+		seen <- string(b)
+	})
+	return func() string {
+		select {
+		case s := <-seen:
+			return s
+		case <-time.After(5 * time.Second):
+			return "the server's connection does not end"
+		}
+	}
+}
+
+// serve plays an HTTP server at addr, over TLS with the test's certificate when
+// secure is set.
+func (r *rig) serve(addr netip.Addr, secure bool, handler http.HandlerFunc) {
+	r.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	srv := &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate()}}}
+	go func() {
+		if secure {
+			_ = srv.ServeTLS(l, "", "")
+		} else {
+			_ = srv.Serve(l)
+		}
+	}()
+	r.t.Cleanup(func() { _ = srv.Close() })
+	r.set(func() { r.servers[addr] = l.Addr().String() })
+}
+
+// echo answers with the host, the target and the body it got.
+func echo(w http.ResponseWriter, q *http.Request) {
+	b, _ := io.ReadAll(q.Body)
+	_, _ = io.WriteString(w, q.Host+" "+q.RequestURI+" "+string(b))
+}
+
+// certificate is for every name of the tests' world that is reached over TLS.
+var certificate = sync.OnceValue(func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"a.example", "b.example", "x.sub.example", "endpoint.example", "both.example"}, IPAddresses: []net.IP{addrRaw.AsSlice()},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+})
+
+// authorities returns what trusts the certificate, and a file of it.
+func (r *rig) authorities() (*x509.CertPool, string) {
+	r.t.Helper()
+	der := certificate().Certificate[0]
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	file := filepath.Join(r.t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return pool, file
+}
+
+// dial connects as a client.
+func (r *rig) dial() (*net.TCPConn, *bufio.Reader) {
+	r.t.Helper()
+	c, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	r.t.Cleanup(func() { _ = c.Close() })
+	return c.(*net.TCPConn), bufio.NewReader(c)
+}
+
+func (r *rig) send(c net.Conn, s string) {
+	r.t.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// read reads one response with its body.
+func (r *rig) read(br *bufio.Reader, method string) (res *http.Response, body string) {
+	r.t.Helper()
+	res, err := http.ReadResponse(br, &http.Request{Method: method})
+	if err != nil {
+		r.t.Fatalf("read the answer: %v", err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatalf("read the body of the answer: %v after %d bytes", err, len(b))
+	}
+	return res, string(b)
+}
+
+// tunnel opens a tunnel to host:port and reads the 200.
+func (r *rig) tunnel(to string) (*net.TCPConn, *bufio.Reader) {
+	r.t.Helper()
+	c, br := r.dial()
+	r.send(c, "CONNECT "+to+" HTTP/1.1\r\nHost: "+to+"\r\n\r\n")
+	for {
+		line, err := br.ReadString('\n')
+		if err != nil {
+			r.t.Fatalf("CONNECT %s: %v", to, err)
+		}
+		if strings.HasPrefix(line, "HTTP/") && !strings.HasPrefix(line, "HTTP/1.1 200 ") {
+			r.t.Fatalf("CONNECT %s: %s", to, line)
+		}
+		if line == "\r\n" {
+			return c, br
+		}
+	}
+}
+
+// recorded waits for n records and returns them.
+func (r *rig) recorded(n int) []flowlog.Event {
+	r.t.Helper()
+	for range 300 {
+		if len(get(r, &r.events)) >= n {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	events := slices.Clone(get(r, &r.events))
+	if len(events) != n {
+		r.t.Fatalf("%d records, want %d: %+v", len(events), n, events)
+	}
+	return events
+}
+
+// wantOne checks that there is one record, with the given reason.
+func (r *rig) wantOne(reason flow.Reason) flowlog.Event {
+	r.t.Helper()
+	e := r.recorded(1)[0]
+	if e.Decision.Reason != reason || allowed(e.Decision) != (reason == flow.RuleMatched || reason == flow.AddressMatched) {
+		r.t.Errorf("record %+v %s, want %v", e.Decision, e.Detail, reason)
+	}
+	if e.Path != Path || e.SrcPort == 0 || !e.Flow.Src.IsValid() || e.At.IsZero() {
+		r.t.Errorf("record lacks who and when: %+v", e)
+	}
+	if !allowed(e.Decision) && e.Flow.Proof == flow.ByConnect {
+		r.t.Errorf("a denied flow seems proved: %+v", e)
+	}
+	return e
+}
+
+// wantClosed waits for n close records and returns them.
+func (r *rig) wantClosed(n int) []flowlog.Closed {
+	r.t.Helper()
+	for range 300 {
+		if len(get(r, &r.closed)) >= n {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	closed := slices.Clone(get(r, &r.closed))
+	if len(closed) != n {
+		r.t.Fatalf("%d close records, want %d", len(closed), n)
+	}
+	return closed
+}
+
+// wantReset checks that the client is told by a reset and got nothing else.
+func (r *rig) wantReset(br io.Reader) {
+	r.t.Helper()
+	b, err := io.ReadAll(br)
+	if err == nil || !strings.Contains(err.Error(), "reset") || len(b) > 0 {
+		r.t.Errorf("read %q, %v, want a reset", b, err)
+	}
+}
+
+// hello returns a whole ClientHello for name, as crypto/tls sends it.
+func hello(t *testing.T, name string, change ...func(*tls.Config)) []byte {
+	t.Helper()
+	cfg := &tls.Config{ServerName: name, InsecureSkipVerify: true}
+	for _, c := range change {
+		c(cfg)
+	}
+	client, server := net.Pipe()
+	defer client.Close()
+	go func() { _ = tls.Client(client, cfg).Handshake() }()
+	_ = server.SetDeadline(time.Now().Add(5 * time.Second))
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(server, head); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, int(head[3])<<8|int(head[4]))
+	if _, err := io.ReadFull(server, body); err != nil {
+		t.Fatal(err)
+	}
+	return append(head, body...)
+}

@@ -1,0 +1,173 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package connect
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/netset"
+)
+
+// B34, with the real resolver and this host's real addresses: a name that leads
+// to the proxy itself is never dialled, over CONNECT or plain HTTP.
+func TestRunNeverDialsItsOwnHost(t *testing.T) {
+	own, err := hostAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answers []string
+	for _, p := range own.Prefixes() {
+		if p.Addr().Is4() {
+			answers = append(answers, p.Addr().String())
+		}
+	}
+	p, err := As(aProgram(), "nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Resolve.AllowPrivate = netset.Private() // not what keeps them apart here
+	p.Resolve.Upstreams = []netip.AddrPort{answering(t, answers)}
+
+	var records bytes.Buffer
+	ctx, cancel := context.WithCancel(t.Context())
+	at, ended := make(chan netip.AddrPort, 1), make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Options{
+			Program: p, Listen: "127.0.0.1:0", Records: &records, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
+		}, func(a netip.AddrPort) { at <- a })
+	}()
+	addr := <-at
+	for _, request := range []string{
+		"CONNECT a.example:443 HTTP/1.0\r\n\r\n", "GET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\n\r\n",
+		"CONNECT evil.example:443 HTTP/1.0\r\n\r\n",
+	} {
+		c, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, request)
+		if b, _ := io.ReadAll(c); !strings.HasPrefix(string(b), "HTTP/1.1 403 ") {
+			t.Errorf("%q: %q", request, b)
+		}
+		_ = c.Close()
+	}
+	open, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	time.Sleep(20 * time.Millisecond)
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("Run does not end")
+	}
+	var reasons []string
+	for line := range strings.Lines(records.String()) {
+		var d struct{ Schema, Reason, Source, Path, WouldAllowYAML string }
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatal(err)
+		}
+		if d.Schema != flowlog.DecisionSchema || d.Path != Path || !strings.HasPrefix(d.Source, "127.0.0.1:") {
+			t.Errorf("record %s", line)
+		}
+		reasons = append(reasons, d.Reason)
+		if d.Reason == flow.NameNotAllowed.String() && d.WouldAllowYAML != "- {name: evil.example, ports: [https/443], sources: [nodes], reason: why}" {
+			t.Errorf("it would be allowed by %s", d.WouldAllowYAML)
+		}
+	}
+	if got := strings.Join(reasons, " "); got != "special-address special-address name-not-allowed" {
+		t.Errorf("records of %s", got)
+	}
+}
+
+// answering plays a DNS server that gives every name the same addresses.
+func answering(t *testing.T, addrs []string) netip.AddrPort {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &dns.Server{PacketConn: pc, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg)
+		m.SetReply(q)
+		for _, a := range addrs {
+			if q.Question[0].Qtype == dns.TypeA {
+				m.Answer = append(m.Answer, &dns.A{
+					Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.ParseIP(a),
+				})
+			}
+		}
+		_ = w.WriteMsg(m)
+	})}
+	go func() { _ = srv.ActivateAndServe() }()
+	t.Cleanup(func() { _ = srv.Shutdown() })
+	return netip.MustParseAddrPort(pc.LocalAddr().String())
+}
+
+func TestRunSaysThatThePortIsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	err = Run(t.Context(), Options{Program: aProgram(), Listen: l.Addr().String(), Records: io.Discard, Log: slog.New(slog.DiscardHandler)}, nil)
+	if err == nil || !strings.Contains(err.Error(), "listen for clients of the proxy") || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Loopback clients get what holds for the whole group, and no more.
+func TestAsAGroupOfSources(t *testing.T) {
+	local := netip.MustParseAddr("127.0.0.1")
+	for group, want := range map[string]map[flow.RuleID]bool{
+		"nodes": {"a": true, "net": true, "pods": false}, "pods": {"a": false, "net": false, "pods": true},
+	} {
+		before := aProgram()
+		p, err := As(before, group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, allows := range want {
+			if r, _ := p.Rule(id); r.Sources.Contains(local) != allows {
+				t.Errorf("as %s: rule %s from loopback is %t", group, id, !allows)
+			}
+			if r, _ := before.Rule(id); r.Sources.Contains(local) {
+				t.Errorf("as %s: the program that was given has changed", group)
+			}
+		}
+		if g, _ := before.Group(group); g.Set.Contains(local) {
+			t.Errorf("as %s: the group that was given has changed", group)
+		}
+	}
+	part := aProgram()
+	part.Rules[0].Sources = netset.OfAddrs(netip.MustParseAddr("10.240.0.4"))
+	if p, _ := As(part, "nodes"); p.Rules[0].Sources.Contains(local) {
+		t.Error("a rule about one node holds for loopback")
+	}
+	for group, want := range map[string]string{
+		"node": `there is no group of sources "node"; there is nodes, pods`, "hidden": "behind the nodes", "nobody": "gives no addresses",
+	} {
+		if _, err := As(aProgram(), group); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("as %s: %v", group, err)
+		}
+	}
+}
