@@ -1,0 +1,194 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package acceptance
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/lab"
+	"github.com/sallyport/sallyport/lab/client"
+	"github.com/sallyport/sallyport/lab/internet"
+)
+
+// What goes wrong around a gateway: each time it is closed for what is new, what
+// is proved goes on, and service is back without help.
+
+func (s *site) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.gateway.Signal(s.t.Context(), sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// onHost runs a command on the gateway's host.
+func (s *site) onHost(argv ...string) string {
+	s.t.Helper()
+	r, err := s.Gateway.Run(s.t.Context(), lab.Cmd{Argv: argv})
+	if err != nil || r.Code != 0 {
+		s.t.Fatalf("%v: %v %d %s", argv, err, r.Code, r.Stderr)
+	}
+	return strings.TrimSpace(string(r.Stdout))
+}
+
+// intact fails when one of the downloads is not whole.
+func intact(t *testing.T, bytes int64, under []download) {
+	t.Helper()
+	for _, d := range under {
+		if got := <-d.done; !got.OK || got.SHA256 != internet.Hash(bytes) {
+			t.Errorf("the download from %s: %+v", d.name, got)
+		}
+	}
+}
+
+// back waits until a new flow by name passes again.
+func (s *site) back(target client.Target, within time.Duration) {
+	s.t.Helper()
+	target.Timeout = time.Second
+	for deadline := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
+		if _, got := s.Reach(s.t.Context(), target); got.OK {
+			return
+		} else if time.Now().After(deadline) {
+			s.t.Fatalf("service is not back after %s: %+v", within, got)
+		}
+	}
+}
+
+func TestAGatewayThatStandsStillIsClosedAndComesBack(t *testing.T) {
+	s := withGateway(t, example(t, "seed.yaml"))
+	a, err := s.Ask(t.Context(), client.Question{Name: "packages.microsoft.com"})
+	if err != nil || len(a.Addrs) == 0 {
+		t.Fatalf("%+v %v", a, err)
+	}
+	const n = 2 << 20
+	under := s.downloads(n, "mcr.microsoft.com")
+	s.signal(syscall.SIGSTOP)
+	byName := client.Target{Kind: client.HTTPS, Name: "packages.microsoft.com", Addr: a.Addrs[0], Port: 443}
+	target, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: byName.Name, Addr: byName.Addr, Port: 443, Timeout: time.Second})
+	if got.OK {
+		t.Error("a new flow by name passed")
+	}
+	s.reach("by address", client.Target{Kind: client.TCP, Addr: s.cluster.APIServer.Addresses[0], Port: 9000}, true)
+	s.reach("the attacker", client.Target{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000}, false)
+	if at, ok := s.Internet.Arrived(t.Context(), []byte(target.Nonce), 0); ok {
+		t.Errorf("payload arrived at %s", at)
+	}
+	intact(t, n, under)
+	s.signal(syscall.SIGCONT)
+	s.back(byName, 3*time.Second)
+}
+
+// TestAQueueThatIsFullLosesPacketsAndLetsNoneThrough stops the gateway and sends
+// more first packets than its queue holds.
+func TestAQueueThatIsFullLosesPacketsAndLetsNoneThrough(t *testing.T) {
+	need(t, "bash")
+	s := withMetrics(t)
+	a, err := s.Ask(t.Context(), client.Question{Name: "ntp.ubuntu.com"})
+	if err != nil || len(a.Addrs) == 0 {
+		t.Fatalf("%+v %v", a, err)
+	}
+	s.signal(syscall.SIGSTOP)
+	const each = 6000
+	flood := fmt.Sprintf("for s in 1 2 3 4; do (exec 3<>/dev/udp/%s/123; for i in $(seq %d); do printf 'flood-%%d' $i >&3; done) & done; wait", a.Addrs[0], each)
+	s.run("bash", "-c", flood+" 2>/dev/null; true")
+	s.reach("the attacker", client.Target{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000}, false)
+	if at, ok := s.Internet.Arrived(t.Context(), []byte("flood-1"), 0); ok {
+		t.Errorf("the flood arrived at %s before it was judged", at)
+	}
+	s.signal(syscall.SIGCONT)
+	s.back(client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}, 5*time.Second)
+	_, body := s.get("/metrics")
+	i := strings.Index(body, "\nsallyport_queue_dropped_total ")
+	if i < 0 {
+		t.Fatal(body)
+	}
+	line := strings.Fields(body[i+1:])
+	if dropped, _ := strconv.ParseFloat(line[1], 64); dropped < 1 {
+		t.Errorf("%s packets dropped of %d: the queue was never full", line[1], 4*each)
+	}
+}
+
+func TestAFullDiskCostsRecordsAndNothingElse(t *testing.T) {
+	s := newSite(t, example(t, "seed.yaml"), nil)
+	if err := os.MkdirAll(s.gateway.State, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// The state directory is on a disk of its own, and full; records go where
+	// nothing fits.
+	s.onHost("mount", "-t", "tmpfs", "-o", "size=64k", "none", s.gateway.State)
+	t.Cleanup(func() { _, _ = s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"umount", "-l", s.gateway.State}}) })
+	s.gateway.Records = "/dev/full"
+	s.gateway = s.Firewall(binary, "gateway", "--cluster", s.file, "--records", "/dev/full")
+	if r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: append(s.argv(), "--check")}); err != nil || r.Code != 0 {
+		t.Fatalf("%v %s%s", err, r.Stdout, r.Stderr)
+	}
+	proc, err := s.Gateway.Start(t.Context(), lab.Cmd{
+		Argv: []string{binary, "gateway", "--cluster", s.file, "--inside", lab.InsideLink, "--outside", lab.OutsideLink,
+			"--state", s.gateway.State, "--records", "/dev/full"}, Stdout: s.gateway.Log, Stderr: s.gateway.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proc.Kill(t.Context()) })
+	s.awaitLog("msg=ready", 1)
+	s.onHost("sh", "-c", "cat /dev/zero > "+filepath.Join(s.gateway.State, "filler")+" 2>/dev/null; true")
+	if err := s.UseResolver(netip.AddrPortFrom(s.Plan.Gateway, 53)); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []client.Target{
+		{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}, {Kind: client.HTTP, Name: "security.ubuntu.com", Port: 80},
+		{Kind: client.NTP, Name: "ntp.ubuntu.com", Port: 123},
+	} {
+		s.reach(target.Name, target, true)
+	}
+	s.reach("the attacker", client.Target{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000}, false)
+	s.awaitLog("not kept over a restart", 1)
+}
+
+func TestADeadUpstreamCostsWhatWasNeverAsked(t *testing.T) {
+	s := withGateway(t, example(t, "seed.yaml"))
+	known := client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}
+	s.reach("before", known, true)
+	const n = 1 << 20
+	under := s.downloads(n, "mcr.microsoft.com")
+	for _, up := range s.program.Resolve.Upstreams {
+		s.onHost("ip", "route", "add", "blackhole", up.Addr().String())
+	}
+	s.reach("a name whose address is known", known, true)
+	s.reach("a name nobody asked for before", client.Target{Kind: client.HTTPS, Name: "packages.microsoft.com", Port: 443}, false)
+	s.reach("by address", client.Target{Kind: client.TCP, Addr: s.cluster.APIServer.Addresses[0], Port: 9000}, true)
+	intact(t, n, under)
+	for _, up := range s.program.Resolve.Upstreams {
+		s.onHost("ip", "route", "del", "blackhole", up.Addr().String())
+	}
+	s.back(client.Target{Kind: client.HTTPS, Name: "packages.microsoft.com", Port: 443}, 15*time.Second)
+}
+
+// TestTheClockJumps moves the gateway's wall clock by hours, forward and back.
+func TestTheClockJumps(t *testing.T) {
+	s := newSite(t, example(t, "seed.yaml"), nil)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := filepath.Join(s.Dir, "clock")
+	write(t, clock, []byte("0s"))
+	s.gateway = s.Firewall(self, standInArg, "--cluster", s.file, "--clock", clock)
+	s.start()
+	target := client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}
+	const n = 2 << 20
+	under := s.downloads(n, "mcr.microsoft.com")
+	for _, ahead := range []string{"5h", "-5h", "0s"} {
+		write(t, clock, []byte(ahead))
+		s.back(target, 3*time.Second)
+		s.reach("the attacker at "+ahead, client.Target{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 443}, false)
+	}
+	intact(t, n, under)
+}
