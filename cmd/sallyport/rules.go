@@ -14,7 +14,7 @@ import (
 )
 
 func rulesCommand() *cobra.Command {
-	var file, format string
+	var file, format, records string
 	var requirements, strict bool
 	c := &cobra.Command{
 		Use:   "rules",
@@ -29,14 +29,21 @@ Exit codes: 0, 1 with --strict when the edition of the list is not current,
 2 bad input.`,
 		Example: `  sallyport rules
   sallyport rules -c prod.yaml -o json
-  sallyport rules --requirements -o csv`,
+  sallyport rules --requirements -o csv
+  sallyport rules --seen /var/log/sallyport.jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, p, err := load(c, file)
 			if err != nil {
 				return err
 			}
-			if err := writeRules(c, file, p, format, requirements); err != nil {
+			var seen []seenJSON
+			if records != "" {
+				if seen, err = readSeen(records, p); err != nil {
+					return err
+				}
+			}
+			if err := writeRules(c, file, p, format, requirements, seen); err != nil {
 				return err
 			}
 			if line := staleLine(p); line != "" {
@@ -50,14 +57,17 @@ Exit codes: 0, 1 with --strict when the edition of the list is not current,
 	}
 	clusterFlag(c, &file)
 	formatFlag(c, &format, "table, json, yaml, csv or md")
+	c.Flags().StringVar(&records, "seen", "", "a gateway's records `file`: list the exact names reached under each wildcard, which could take its place")
 	c.Flags().BoolVar(&requirements, "requirements", false, "one row for each source pair, never merged")
 	c.Flags().BoolVar(&strict, "strict", false, "end with 1 when the edition of the list is not current")
 	return c
 }
 
-func writeRules(c *cobra.Command, file string, p *program.Program, format string, requirements bool) error {
+func writeRules(c *cobra.Command, file string, p *program.Program, format string, requirements bool, seen []seenJSON) error {
 	now := time.Now()
-	var structured any = newRulesJSON(file, p, now)
+	all := newRulesJSON(file, p, now)
+	all.Seen = seen
+	var structured any = all
 	t := rulesTable(p, now)
 	if requirements {
 		structured, t = newRequirementsJSON(file, p), requirementsTable(p)
@@ -65,6 +75,9 @@ func writeRules(c *cobra.Command, file string, p *program.Program, format string
 	if format == "table" {
 		t.text(c.OutOrStdout())
 		writeNotes(c.OutOrStdout(), p, requirements)
+		if seen != nil {
+			writeSeen(c.OutOrStdout(), seen)
+		}
 		return nil
 	}
 	return t.write(c, format, structured)

@@ -32,6 +32,8 @@ type rulesJSON struct {
 	Prerequisites []statementJSON `json:"prerequisites"`
 	Advice        []adviceJSON    `json:"advice"`
 	Warnings      []statementJSON `json:"warnings"`
+	// Seen is there with --seen alone.
+	Seen []seenJSON `json:"seen,omitempty"`
 }
 
 type requirementsJSON struct {
