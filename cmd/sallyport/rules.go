@@ -39,8 +39,12 @@ Exit codes: 0, 1 with --strict when the edition of the list is not current,
 			}
 			var seen []seenJSON
 			if records != "" {
-				if seen, err = readSeen(records, p); err != nil {
+				unreadable := 0
+				if seen, unreadable, err = readSeen(records, p); err != nil {
 					return err
+				}
+				if unreadable > 0 {
+					fmt.Fprintf(c.ErrOrStderr(), "%s: %d lines are no whole records, and left out\n", records, unreadable)
 				}
 			}
 			if err := writeRules(c, file, p, format, requirements, seen); err != nil {

@@ -37,10 +37,12 @@ const maxSeen = 200
 
 // readSeen reads a gateway's decision records and returns which names were reached
 // under the wildcards of p: what exact rules could take their place.
-func readSeen(file string, p *program.Program) ([]seenJSON, error) {
+// Lines that are none, such as one cut short by a full disk, are counted; a file
+// that begins with one is no file of records.
+func readSeen(file string, p *program.Program) (out []seenJSON, unreadable int, err error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("--seen: %w; give the file that gateway --records writes", err)
+		return nil, 0, fmt.Errorf("--seen: %w; give the file that gateway --records writes", err)
 	}
 	defer f.Close()
 	names := make(map[int]map[string]int)
@@ -52,11 +54,15 @@ func readSeen(file string, p *program.Program) ([]seenJSON, error) {
 			break // what has no end is still being written
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", file, line, err)
+			return nil, 0, fmt.Errorf("%s:%d: %w", file, line, err)
 		}
 		var d struct{ Schema, Verdict, Name, Path string }
 		if err := json.Unmarshal(text, &d); err != nil {
-			return nil, fmt.Errorf("%s:%d: not a record of a gateway: %w", file, line, err)
+			if line == 1 {
+				return nil, 0, fmt.Errorf("%s:%d: not a record of a gateway: %w", file, line, err)
+			}
+			unreadable++
+			continue
 		}
 		if d.Schema != flowlog.DecisionSchema || d.Verdict != flow.Allow.String() || d.Path == "resolver" {
 			continue
@@ -79,7 +85,6 @@ func readSeen(file string, p *program.Program) ([]seenJSON, error) {
 			}
 		}
 	}
-	var out []seenJSON
 	for i, rule := range p.Rules {
 		if _, wild := rule.Pattern.Apex(); !wild {
 			continue
@@ -91,7 +96,7 @@ func readSeen(file string, p *program.Program) ([]seenJSON, error) {
 		slices.SortFunc(s.Names, func(a, b seenNameJSON) int { return cmp.Or(b.Flows-a.Flows, cmp.Compare(a.Name, b.Name)) })
 		out = append(out, s)
 	}
-	return out, nil
+	return out, unreadable, nil
 }
 
 // writeSeen prints them, with what to write instead.
