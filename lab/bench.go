@@ -5,11 +5,14 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -32,6 +35,17 @@ type BenchResult struct {
 	Rows   []BenchRow   `json:"rows"`
 	Host   BenchHost    `json:"host"`
 	First  BenchLatency `json:"firstByte"`
+	Cost   BenchCost    `json:"cost"`
+}
+
+// BenchCost is what the gateway's process takes: the kernel's part is in the
+// ratios.
+type BenchCost struct {
+	CPUPer10k    float64 `json:"cpuSecondsPer10000Connections"`
+	CPUPerGiB    float64 `json:"cpuSecondsPerGiB"`
+	IdleFlows    int     `json:"idleFlows"`
+	MemoryIdle   float64 `json:"memoryMiBAtIdleFlows"`
+	MemoryBefore float64 `json:"memoryMiBBefore"`
 }
 
 // BenchHost says where it was measured.
@@ -111,7 +125,10 @@ func Bench(ctx context.Context, opt BenchOptions) (BenchResult, error) {
 			func(r load.Result) float64 { return float64(r.Bytes) / r.Elapsed.Seconds() }, 0.9},
 		{"new connections/s, 16 clients", load.Load{Kind: load.Short, Clients: 16, Duration: 600 * time.Millisecond}, benchShort,
 			func(r load.Result) float64 { return float64(r.Conns) / r.Elapsed.Seconds() }, 0.5},
+		{"new connections/s, 64 clients", load.Load{Kind: load.Short, Clients: 64, Duration: 600 * time.Millisecond}, benchShort,
+			func(r load.Result) float64 { return float64(r.Conns) / r.Elapsed.Seconds() }, 0.5},
 	} {
+		var cpu, conns, gib float64
 		var noise, ratios []float64
 		for i := range opt.Pairs {
 			var figures [3]float64
@@ -119,8 +136,14 @@ func Bench(ctx context.Context, opt BenchOptions) (BenchResult, error) {
 				l := m.load
 				l.Name, l.To = benchName, netip.AddrPortFrom(m.servers[way], 443)
 				var r load.Result
+				began := cpuSeconds(b.gatewayProc.PID)
 				if err := b.node.Call(ctx, "load-run", l, &r); err != nil {
 					return out, err
+				}
+				if way == "gateway" {
+					cpu += cpuSeconds(b.gatewayProc.PID) - began
+					conns += float64(r.Conns)
+					gib += float64(r.Bytes) / (1 << 30)
 				}
 				if r.Bytes == 0 {
 					return out, fmt.Errorf("%s over %s: nothing came through: %s", m.name, way, r.Err)
@@ -134,10 +157,59 @@ func Bench(ctx context.Context, opt BenchOptions) (BenchResult, error) {
 		row := BenchRow{Name: m.name, Noise: MedianRatio(noise), Gateway: MedianRatio(ratios), AtLeast: m.atLeast}
 		row.Answer = row.Gateway.AtLeast(m.atLeast)
 		out.Rows = append(out.Rows, row)
+		if m.load.Kind == load.Bulk {
+			out.Cost.CPUPerGiB = max(out.Cost.CPUPerGiB, cpu/gib)
+		} else {
+			out.Cost.CPUPer10k = max(out.Cost.CPUPer10k, cpu/conns*10_000)
+		}
 	}
 	var err error
-	out.First, err = b.firstByte(ctx, opt)
-	return out, err
+	if out.First, err = b.firstByte(ctx, opt); err != nil {
+		return out, err
+	}
+	return out, b.idle(ctx, &out.Cost)
+}
+
+// idleFlows is how many proved flows stand still while the process's memory is
+// looked at; a process may hold 20,000 descriptors here, and both ends are one.
+const idleFlows = 9000
+
+// idle measures what the process holds while proved flows stand still.
+func (b *bench) idle(ctx context.Context, cost *BenchCost) (err error) {
+	if cost.MemoryBefore, err = residentMiB(b.gatewayProc.PID); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	var r load.Result
+	go func() {
+		done <- b.node.Call(ctx, "load-run", load.Load{Kind: load.Idle, Clients: idleFlows, Duration: 8 * time.Second, Name: benchName,
+			To: netip.AddrPortFrom(benchShort["gateway"], 443)}, &r)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(7 * time.Second):
+	}
+	cost.MemoryIdle, err = residentMiB(b.gatewayProc.PID)
+	if err := errors.Join(err, <-done); err != nil {
+		return err
+	}
+	cost.IdleFlows = int(r.Conns)
+	return nil
+}
+
+// cpuSeconds returns the processor time that a process has taken, 0 when it is
+// gone (proc(5), stat: utime and stime, in hundredths of a second).
+func cpuSeconds(pid int) float64 {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(data), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	return (user + system) / 100
 }
 
 // firstByte measures one connection at a time.

@@ -26,6 +26,9 @@ median with an interval that holds the true median in 95 of 100 cases.
 Exit codes: 0 every ratio is as asked for, 1 one is not, 3 inconclusive.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if opt.Pairs < 1 {
+				return fmt.Errorf("--pairs %d measures nothing; 15 give an interval worth having", opt.Pairs)
+			}
 			if done, code, err := lab.Enter(); done || err != nil {
 				return entered(code, err)
 			}
@@ -66,6 +69,8 @@ func benchText(w io.Writer, r lab.BenchResult) {
 	}
 	t.text(w)
 	fmt.Fprintf(w, "\nfirst byte behind the hello, added: p50 %s, p99 %s\n", r.First.P50, r.First.P99)
+	fmt.Fprintf(w, "the process: %.2f CPU s for 10,000 connections, %.3f CPU s a GiB; %.1f MiB with %d proved flows standing still, %.1f MiB before\n",
+		r.Cost.CPUPer10k, r.Cost.CPUPerGiB, r.Cost.MemoryIdle, r.Cost.IdleFlows, r.Cost.MemoryBefore)
 }
 
 // entered turns the end of the process inside into an exit.

@@ -29,6 +29,7 @@ import (
 const (
 	Bulk  = "bulk"
 	Short = "short"
+	Idle  = "idle" // of clients: each one connection, open until the end
 )
 
 // Server is where a server listens.
@@ -164,7 +165,11 @@ func run(ctx context.Context, l Load) (Result, error) {
 	for range l.Clients {
 		wg.Go(func() {
 			var first []time.Duration
-			buf := make([]byte, 256<<10)
+			size := 256 << 10
+			if l.Kind == Idle {
+				size = 16
+			}
+			buf := make([]byte, size)
 			next := time.Now()
 			for time.Now().Before(end) && ctx.Err() == nil {
 				if l.Rate > 0 {
@@ -222,7 +227,10 @@ func once(l Load, hello, buf []byte, end time.Time) (first time.Duration, n int6
 	got, err := c.Read(buf)
 	first = time.Since(sent)
 	n = int64(got)
-	if err != nil || l.Kind == Short {
+	if err == nil && l.Kind == Idle {
+		time.Sleep(time.Until(end))
+	}
+	if err != nil || l.Kind != Bulk {
 		return first, n, err
 	}
 	for time.Now().Before(end) {
