@@ -128,7 +128,7 @@ func (s *dnsSockets) close() {
 func listenDNS(ctx context.Context, addrs []netip.Addr) (*dnsSockets, error) {
 	s := new(dnsSockets)
 	var errs []error
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: roomForQuestions}
 	for _, a := range addrs {
 		at := netip.AddrPortFrom(a, 53).String()
 		pc, err := lc.ListenPacket(ctx, "udp", at)
@@ -149,6 +149,20 @@ func listenDNS(ctx context.Context, addrs []netip.Addr) (*dnsSockets, error) {
 		return nil, errors.Join(errs...)
 	}
 	return s, nil
+}
+
+// roomForQuestions gives a socket the buffer for the burst of questions that the
+// table lets through from several sources at once: about a kilobyte each.
+func roomForQuestions(network, _ string, c syscall.RawConn) error {
+	if !strings.HasPrefix(network, "udp") {
+		return nil
+	}
+	return c.Control(func(fd uintptr) {
+		const size = 8 << 20
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+		}
+	})
 }
 
 // taken says in words why the resolver has no port.

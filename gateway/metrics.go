@@ -26,6 +26,7 @@ var (
 	descDecisions = desc("decisions_total", "Flows and questions that were decided.", "verdict", "reason", "rule", "path")
 	descDropped   = desc("records_dropped_total", "Records that found no room or could not be written.")
 	descHeld      = desc("held_flows", "Flows whose first bytes are held, or on their way to the server.")
+	descCrowded   = desc("crowded_out_total", "Flows whose first bytes were dropped because one source held too many.")
 	descHold      = desc("hold_seconds", "Time from a hello's first segment to its verdict, of hellos that were allowed.")
 	descWaiting   = desc("queue_packets", "Packets in the kernel that wait for a verdict.")
 	descOverflow  = desc("queue_dropped_total", "Packets dropped because the queue to the gateway had no room.")
@@ -90,6 +91,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descFailed, failed)
 	gauge(descHeld, float64(n.Held))
+	count(descCrowded, n.CrowdedOut)
 	gauge(descWaiting, float64(n.Waiting))
 	count(descOverflow, n.Dropped)
 	gauge(descConntrack, float64(n.Conntrack.Count))

@@ -44,6 +44,20 @@ func inFrom(name string) exprs {
 	return exprs{meta(expr.MetaKeyIIFNAME), cmp(expr.CmpOpEq, ifname(name))}
 }
 
+// iifname != NAME
+func notInFrom(name string) exprs {
+	return exprs{meta(expr.MetaKeyIIFNAME), cmp(expr.CmpOpNeq, ifname(name))}
+}
+
+// fib saddr . iif oif missing: an answer to the source would not leave by the
+// interface that the packet came from.
+func noWayBack() exprs {
+	return exprs{
+		&expr.Fib{Register: reg, ResultOIF: true, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true},
+		cmp(expr.CmpOpEq, []byte{0}),
+	}
+}
+
 // oifname NAME
 func outTo(name string) exprs {
 	return exprs{meta(expr.MetaKeyOIFNAME), cmp(expr.CmpOpEq, ifname(name))}

@@ -25,11 +25,19 @@ const (
 	reorderTime = 100 * time.Millisecond
 	// pendingTime is how long a server may take to acknowledge a hello.
 	pendingTime = 30 * time.Second
-	maxHeld     = 8192
-	// begunTime is how long a client may take for its first byte, and maxBegun how
-	// many are waited for at once.
+	// begunTime is how long a client may take for its first byte.
 	begunTime = 5 * time.Minute
-	maxBegun  = 65536
+)
+
+// Rooms of one queue, in places: a flow takes one, each of its segments that
+// waits another, and both one more for every placeBytes behind the first ones.
+// So undecided flows hold at most 8,192 packets in the kernel, of 32 MiB, and as
+// much memory here; the queue has room for as many again (queueLen).
+const (
+	undecidedRoom = 8192
+	pendingRoom   = 8192
+	begunRoom     = 65536
+	placeBytes    = 4096
 )
 
 // hold keeps the first bytes of flows until they can be judged. It belongs to
@@ -44,15 +52,24 @@ type hold struct {
 	flows   map[flowKey]*heldFlow
 	free    []*heldFlow
 	waiting int // flows whose deadline is a reorderTime
+	// undecided has the flows whose segments wait, and judged those that are
+	// pending: none of the latter has a segment here.
+	undecided, judged *room
 	// begun says where streams begin, as their servers see it, of flows whose
 	// server has answered the SYN. Without it a client could have a hello judged
 	// that lies before its stream: the server throws such bytes away and
 	// acknowledges what it had, which looks as if it took them. When tracked is
 	// true the table sends us these answers, and a flow without one is refused.
-	begun      map[flowKey]begin
+	begun      map[flowKey]*begin
+	freeBegun  []*begin
+	begins     *room
 	begunSwept time.Time
 	tracked    bool
 	verdicts   []verdict
+
+	// told counts the records of flows without room since then.
+	told      int
+	toldSince time.Time
 
 	// Packets of a flow that were queued before it was released arrive behind
 	// the verdict that released it. They go through the table once more, which
@@ -70,12 +87,14 @@ type flowKey struct{ src, dst netip.AddrPort }
 
 // heldFlow is the beginning of a client's stream.
 type heldFlow struct {
+	seat     seat
 	base     uint32 // sequence number of buf[0]
 	buf      []byte // bytes from base on; valid where have says
 	have     []span // received parts of buf, sorted and disjoint
 	ids      []uint32
 	marks    []uint32
 	segments int
+	places   int // that the segments in ids take
 	deadline time.Time
 	stray    bool // the first segment was no hello; waits for an earlier one
 	fixed    bool // base is where the server's stream begins
@@ -87,8 +106,12 @@ type heldFlow struct {
 
 // begin is the sequence number of a stream's first byte, remembered for a time.
 type begin struct {
+	seat  seat
 	seq   uint32
 	until time.Time
+	// refused says that the flow was denied: what was on its way by then is
+	// nothing new, and gets neither a room nor a record.
+	refused bool
 }
 
 // span is buf[lo:hi].
@@ -97,7 +120,8 @@ type span struct{ lo, hi int }
 func newHold(j *Judge, m Marks, sources netset.Set) *hold {
 	return &hold{
 		judge: j, marks: m, sources: sources, flows: make(map[flowKey]*heldFlow), now: time.Now(),
-		stats: new(Stats), recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}), begun: make(map[flowKey]begin),
+		stats: new(Stats), recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}), begun: make(map[flowKey]*begin),
+		undecided: newRoom(undecidedRoom), judged: newRoom(pendingRoom), begins: newRoom(begunRoom),
 	}
 }
 
@@ -169,6 +193,10 @@ func (h *hold) endBatch(empty bool) {
 	}
 }
 
+func flowOfKey(key flowKey) flow.Flow {
+	return flow.Flow{Src: key.src.Addr(), Dst: key.dst.Addr(), Port: key.dst.Port(), Transport: flow.TCP, App: flow.TLS}
+}
+
 func flowOf(p *packet) flow.Flow {
 	return flow.Flow{Src: p.src, Dst: p.dst, Port: p.dstPort, Transport: p.transport}
 }
@@ -212,17 +240,17 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	case held == nil && h.again(key, id, mark):
 		return
-	case held == nil && len(h.flows) >= maxHeld:
-		h.record(flowOf(p), p.srcPort, flow.Decision{Reason: flow.Overload}, nil)
-		h.drop(id)
-		return
 	case held == nil:
-		held = h.take(p.seq)
-		h.flows[key] = held
-		if b, ok := h.begun[key]; ok {
+		b := h.begun[key]
+		if b != nil && b.refused {
+			h.pass(id, mark, h.marks.Denied())
+			return
+		}
+		held = h.take(key, p.seq)
+		if b != nil {
 			held.base, held.fixed = b.seq, true
 		} else if h.tracked {
-			held.ids, held.marks = append(held.ids, id), append(held.marks, mark)
+			held.wait(id, mark, p)
 			h.deny(key, held, p, flow.Decision{Reason: flow.OutOfState}, nil)
 			return
 		}
@@ -231,8 +259,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	}
 	held.segments++
-	held.ids = append(held.ids, id)
-	held.marks = append(held.marks, mark)
+	held.wait(id, mark, p)
 	reason := held.insert(p.seq, p.payload)
 	if p.flags&flagURG != 0 {
 		reason = flow.MalformedHello // the server reads the stream without the urgent byte
@@ -248,13 +275,16 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	case more:
 		h.unstray(held)
+		h.seat(held)
 		return
 	case reason == flow.NotTLS && held.stray && held.segments < maxSegments:
+		h.seat(held)
 		return
 	case reason == flow.NotTLS && held.segments == 1 && !held.fixed:
 		held.stray = true
 		held.deadline = h.now.Add(reorderTime)
 		h.waiting++
+		h.seat(held)
 		return
 	}
 	h.unstray(held)
@@ -272,7 +302,55 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	for i, id := range held.ids {
 		h.pass(id, held.marks[i], h.marks.Pending())
 	}
-	held.ids, held.marks = held.ids[:0], held.marks[:0]
+	held.ids, held.marks, held.places = held.ids[:0], held.marks[:0], 0
+	h.undecided.leave(&held.seat)
+	h.judged.enter(&held.seat, key, held.takes())
+	if h.judged.full() {
+		last := h.judged.last()
+		h.give(last, h.flows[last])
+	}
+}
+
+// wait notes a segment that waits for the verdict about its flow.
+func (held *heldFlow) wait(id, mark uint32, p *packet) {
+	held.ids, held.marks = append(held.ids, id), append(held.marks, mark)
+	held.places += 1 + len(p.payload)/placeBytes
+}
+
+// takes returns how many places the flow takes.
+func (held *heldFlow) takes() int { return 1 + cap(held.buf)/placeBytes + held.places }
+
+// seat notes what an undecided flow takes by now. When that is more than there
+// is, some flow loses its place, this one or another: its segments are dropped,
+// and its client sends them again when there may be room.
+func (h *hold) seat(held *heldFlow) {
+	h.undecided.resize(&held.seat, held.takes())
+	for h.undecided.full() {
+		key := h.undecided.last()
+		h.crowdOut(key, h.flows[key])
+	}
+}
+
+// crowdOut drops what is held of an undecided flow.
+func (h *hold) crowdOut(key flowKey, held *heldFlow) {
+	h.stats.crowdedOut.Add(1)
+	if h.mayTell() {
+		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.Overload}, nil)
+	}
+	for _, id := range held.ids {
+		h.drop(id)
+	}
+	h.give(key, held)
+}
+
+// mayTell reports whether one more record of a flow without room is to be
+// written: of as many a second as the kernel may write for one rule.
+func (h *hold) mayTell() bool {
+	if h.now.Sub(h.toldSince) >= time.Second {
+		h.toldSince, h.told = h.now, 0
+	}
+	h.told++
+	return h.told <= logRate
 }
 
 // unstray gives a flow whose first segment was no hello the whole time, now that
@@ -307,17 +385,19 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	held := h.flows[key]
 	switch {
 	case p.flags&(flagSYN|flagACK|flagRST) == flagSYN|flagACK:
-		b, known := h.begun[key]
-		if held != nil && (!known || b.seq != p.ack) {
-			// Another connection on the same ports: nothing of the last one holds.
+		b := h.begun[key]
+		if held != nil && (b == nil || b.seq != p.ack) {
+			// Another connection on the same ports: nothing of the last one holds,
+			// and an undecided one has had its time.
+			if !held.pending {
+				h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil)
+			}
 			for _, id := range held.ids {
 				h.drop(id)
 			}
 			h.give(key, held)
 		}
-		if known || len(h.begun) < maxBegun {
-			h.begun[key] = begin{p.ack, h.now.Add(begunTime)}
-		}
+		h.beginsAt(key, b, p.ack)
 		h.pass(id, mark, 0)
 	case held == nil && h.again(key, id, mark):
 	case p.flags&flagRST != 0:
@@ -332,12 +412,46 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 		}
 		h.pass(id, mark, h.marks.Released())
 		h.fresh[key] = struct{}{}
-		delete(h.begun, key)
+		h.forgetBegin(h.begun[key])
 		h.give(key, held)
 	case p.payloadBytes == 0:
 		h.pass(id, mark, 0)
 	default:
 		h.drop(id)
+	}
+}
+
+// beginsAt notes where the stream of a flow begins; b is what was noted of it
+// before, or nil.
+func (h *hold) beginsAt(key flowKey, b *begin, seq uint32) {
+	if b == nil {
+		if n := len(h.freeBegun); n > 0 {
+			b, h.freeBegun = h.freeBegun[n-1], h.freeBegun[:n-1]
+		} else {
+			b = new(begin)
+		}
+		h.begun[key] = b
+		h.begins.enter(&b.seat, key, 1)
+		if h.begins.full() {
+			h.forgetBegin(h.begun[h.begins.last()])
+		}
+	}
+	if b.seq != seq {
+		b.refused = false
+	}
+	b.seq, b.until = seq, h.now.Add(begunTime)
+}
+
+// forgetBegin forgets where a stream begins; nil is nothing to forget.
+func (h *hold) forgetBegin(b *begin) {
+	if b == nil {
+		return
+	}
+	delete(h.begun, b.seat.key)
+	h.begins.leave(&b.seat)
+	*b = begin{}
+	if len(h.freeBegun) < 1024 {
+		h.freeBegun = append(h.freeBegun, b)
 	}
 }
 
@@ -364,7 +478,7 @@ func (h *hold) nameOf(hello tlshello.Hello) []byte {
 // taken the place of those that let it through. A flow that they refuse is denied.
 func (h *hold) stillAllowed(key flowKey, held *heldFlow) bool {
 	hello, _, reason := tlshello.Read(held.prefix(), h.scratch[:])
-	f := flow.Flow{Src: key.src.Addr(), Dst: key.dst.Addr(), Port: key.dst.Port(), Transport: flow.TCP}
+	f := flowOfKey(key)
 	name := h.nameOf(hello)
 	d := h.judge.hello(&f, hello, reason, name, h.now)
 	if d.Verdict != flow.Allow {
@@ -376,11 +490,14 @@ func (h *hold) stillAllowed(key flowKey, held *heldFlow) bool {
 // deny refuses a flow: its segments are dropped but for the last, which the
 // kernel answers with a reset, and the server gets one too.
 func (h *hold) deny(key flowKey, held *heldFlow, p *packet, d flow.Decision, name []byte) {
-	f := flow.Flow{Src: key.src.Addr(), Dst: key.dst.Addr(), Port: key.dst.Port(), Transport: flow.TCP, App: flow.TLS}
+	f := flowOfKey(key)
 	if d.Reason == flow.NotTLS {
 		f.App = flow.Raw
 	}
 	h.record(f, key.src.Port(), d, name)
+	if b := h.begun[key]; b != nil {
+		b.refused = true
+	}
 	for i, id := range held.ids {
 		if i < len(held.ids)-1 {
 			h.drop(id)
@@ -401,9 +518,9 @@ func (h *hold) deny(key flowKey, held *heldFlow, p *packet, d flow.Decision, nam
 func (h *hold) expire() {
 	if h.now.Sub(h.begunSwept) > begunTime/10 {
 		h.begunSwept = h.now
-		for key, b := range h.begun {
+		for _, b := range h.begun {
 			if !h.now.Before(b.until) {
-				delete(h.begun, key)
+				h.forgetBegin(b)
 			}
 		}
 	}
@@ -422,6 +539,15 @@ func (h *hold) expire() {
 	}
 }
 
+// end refuses every undecided flow: the queue ends, and with it what it holds.
+func (h *hold) end() {
+	for key, held := range h.flows {
+		if !held.pending {
+			h.deny(key, held, nil, flow.Decision{Reason: flow.HelloTimeout}, nil)
+		}
+	}
+}
+
 // soon reports whether some flow's time is over before the next tick.
 func (h *hold) soon() bool { return h.waiting > 0 }
 
@@ -434,8 +560,8 @@ func (h *hold) record(f flow.Flow, srcPort uint16, d flow.Decision, name []byte)
 	h.judge.Record(e)
 }
 
-// take returns an empty held flow whose stream begins at seq.
-func (h *hold) take(seq uint32) *heldFlow {
+// take returns an empty held flow whose stream begins at seq, with a place.
+func (h *hold) take(key flowKey, seq uint32) *heldFlow {
 	var held *heldFlow
 	if n := len(h.free); n > 0 {
 		held, h.free = h.free[n-1], h.free[:n-1]
@@ -446,6 +572,8 @@ func (h *hold) take(seq uint32) *heldFlow {
 		base: seq, deadline: h.now.Add(helloTime),
 		buf: held.buf[:0], have: held.have[:0], ids: held.ids[:0], marks: held.marks[:0],
 	}
+	h.flows[key] = held
+	h.undecided.enter(&held.seat, key, 1)
 	return held
 }
 
@@ -453,6 +581,11 @@ func (h *hold) take(seq uint32) *heldFlow {
 func (h *hold) give(key flowKey, held *heldFlow) {
 	if held.stray {
 		h.waiting--
+	}
+	if held.pending {
+		h.judged.leave(&held.seat)
+	} else {
+		h.undecided.leave(&held.seat)
 	}
 	delete(h.flows, key)
 	if cap(held.buf) <= 4096 && len(h.free) < 1024 {

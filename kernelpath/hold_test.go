@@ -569,20 +569,6 @@ func TestSegmentsWithoutPayloadPass(t *testing.T) {
 	s.wantEmpty()
 }
 
-func TestARoomThatIsFull(t *testing.T) {
-	s := newStage(t)
-	for i := range maxHeld {
-		s.packet(tcp(netip.AddrPortFrom(clientEnd.Addr(), uint16(i)), serverEnd, first, 1, flagACK, []byte{22}))
-	}
-	this, _ := s.packet(tcp(netip.MustParseAddrPort("10.240.0.5:40000"), serverEnd, first, 1, flagACK, []byte{22}))
-	s.want(this, dropped)
-	s.wantRecord(flow.Overload)
-	if got := s.pass(helloTime); len(got) != maxHeld {
-		t.Errorf("%d verdicts at the end", len(got))
-	}
-	s.wantEmpty()
-}
-
 // Raw TCP and UDP are judged by the binding alone, at their first packet.
 func TestBindingsDecideRawFlows(t *testing.T) {
 	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

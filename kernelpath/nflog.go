@@ -133,6 +133,10 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 	case logUrgent:
 		f.App = flow.TLS
 		return flow.Decision{Reason: flow.MalformedHello}, "urgent data before the name is proved"
+	case logElsewhere:
+		return flow.Decision{Reason: flow.SourceNotAllowed}, "the source is the cluster's, and the packet did not come from there"
+	case logTooMany:
+		return flow.Decision{Reason: flow.Overload}, "the source has more connections, or asks more questions, than one may"
 	case logEarly:
 		return flow.Decision{Reason: flow.OutOfState}, "a SYN with payload, before there is a connection"
 	}

@@ -34,7 +34,7 @@ func Probe() ([]Feature, error) {
 		hook         *nftables.ChainHook
 		typ          nftables.ChainType
 		rule         exprs
-		sets         bool
+		sets, limits bool
 	}{
 		{name: "nftables in the inet family", config: "NF_TABLES_INET"},
 		{name: "sets over concatenated ranges", config: "NF_TABLES", sets: true},
@@ -44,6 +44,8 @@ func Probe() ([]Feature, error) {
 		{name: "NFQUEUE target", config: "NETFILTER_XT_TARGET_NFQUEUE, NFT_COMPAT, NETFILTER_NETLINK_QUEUE", rule: queueTo(0, 1)},
 		{name: "packet log (nflog)", config: "NFT_LOG, NETFILTER_NETLINK_LOG", rule: logTo(1, "probe")},
 		{name: "rate limit", config: "NFT_LIMIT", rule: limit(logRate, logBurst)},
+		{name: "reverse path lookup", config: "NFT_FIB_INET, NFT_FIB_IPV4, NFT_FIB_IPV6", hook: nftables.ChainHookInput, rule: noWayBack()},
+		{name: "limits for each source", config: "NFT_CONNLIMIT, NFT_LIMIT", hook: nftables.ChainHookPrerouting, limits: true},
 		{name: "transparent proxy", config: "NFT_TPROXY", hook: nftables.ChainHookPrerouting,
 			rule: join(ipv4.match(), l4proto(unix.IPPROTO_TCP), ipv4.tproxy(1))},
 		{name: "match on transparent sockets", config: "NFT_SOCKET", hook: nftables.ChainHookPrerouting, rule: transparentSocket()},
@@ -76,6 +78,13 @@ func Probe() ([]Feature, error) {
 		b.base("probe", q.typ, q.hook, prioFilter)
 		if q.rule != nil {
 			b.rule("probe", q.rule)
+		}
+		if q.limits {
+			if err := b.addLimitSets(); err != nil {
+				return nil, err
+			}
+			b.rule("probe", ipv4.match(), ipv4.perSource(b.sets["connected4"], unix.NFT_DYNSET_OP_ADD, over(connsPerSource())))
+			b.rule("probe", ipv4.match(), ipv4.perSource(b.sets["asking4"], unix.NFT_DYNSET_OP_UPDATE, askedOver()))
 		}
 		conn.DelTable(t)
 		err = conn.Flush()

@@ -48,8 +48,9 @@ const (
 	// record of the largest size, with headers.
 	copyRange = 17 << 10
 	// queueLen is how many packets wait in the kernel for a verdict; more are
-	// dropped.
-	queueLen = 8192
+	// dropped. Half of it is what undecided flows may hold, so that there is always
+	// room for what is new.
+	queueLen = 2 * undecidedRoom
 	// batch is how many messages one system call takes.
 	batch = 64
 	// tick is how often held hellos are looked at for their time limit, and
@@ -126,7 +127,7 @@ func (q *queue) run(ctx context.Context) error {
 		msgs[i].hdr.Iov = &iovs[i]
 		msgs[i].hdr.SetIovlen(1)
 	}
-	lastTick := q.hold.judge.now()
+	lastTick, overdue := q.hold.judge.now(), 0
 	for ctx.Err() == nil {
 		every := tick
 		if q.hold.soon() {
@@ -152,16 +153,21 @@ func (q *queue) run(ctx context.Context) error {
 			}
 		}
 		if now := q.hold.judge.now(); now.Sub(lastTick) >= every {
-			lastTick = now
-			q.hold.now = now
-			q.hold.expire()
+			// What came in time may still be queued when this thread was kept from
+			// running: nobody is refused for that, but a flood puts nothing off.
+			if overdue++; n < batch || overdue > queueLen/batch {
+				lastTick, overdue = now, 0
+				q.hold.now = now
+				q.hold.expire()
+			}
 		}
 		if err := q.flush(); err != nil {
 			return err
 		}
 		q.hold.endBatch(n < batch)
 	}
-	return nil
+	q.hold.end()
+	return q.flush()
 }
 
 // packet reads one queued packet and hands it to the hold. A message without an

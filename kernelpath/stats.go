@@ -22,6 +22,8 @@ type Stats struct {
 	held    atomic.Int64                        // flows whose hello is not judged, or on its way
 	buckets [len(HoldBuckets) + 1]atomic.Uint64 // of the time from a hello's first segment to its verdict
 	nanos   atomic.Int64                        // sum of these times
+
+	crowdedOut atomic.Uint64 // flows that lost their place to another source's
 }
 
 // HoldBuckets are the upper bounds of the times for which hellos are held.
@@ -41,13 +43,14 @@ func (s *Stats) heard(held time.Duration) {
 
 // Numbers are those of all queues together, and of the kernel's side of them.
 type Numbers struct {
-	Held      int
-	Judged    [len(HoldBuckets) + 1]uint64 // hellos by the time they were held, not summed up
-	HoldTime  time.Duration                // of all of them
-	Waiting   int                          // packets in the kernel that have no verdict yet
-	Dropped   uint64                       // packets that found no room there
-	Conntrack struct{ Count, Max int }
-	Counters  map[string]uint64 // packets, by the name of the table's counter
+	Held       int
+	CrowdedOut uint64                       // flows that lost their place because one source took too many
+	Judged     [len(HoldBuckets) + 1]uint64 // hellos by the time they were held, not summed up
+	HoldTime   time.Duration                // of all of them
+	Waiting    int                          // packets in the kernel that have no verdict yet
+	Dropped    uint64                       // packets that found no room there
+	Conntrack  struct{ Count, Max int }
+	Counters   map[string]uint64 // packets, by the name of the table's counter
 }
 
 // Numbers reads them. What cannot be read is zero, and said.
@@ -55,6 +58,7 @@ func (e *Engine) Numbers() (Numbers, error) {
 	var n Numbers
 	for _, s := range e.stats {
 		n.Held += int(s.held.Load())
+		n.CrowdedOut += s.crowdedOut.Load()
 		n.HoldTime += time.Duration(s.nanos.Load())
 		for i := range s.buckets {
 			n.Judged[i] += s.buckets[i].Load()

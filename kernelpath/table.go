@@ -23,6 +23,7 @@
 package kernelpath
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/nftables"
@@ -51,16 +52,18 @@ type Config struct {
 
 // Prefixes of log messages: which rule of the table decided.
 const (
-	logAddress = "sallyport:address"
-	logSource  = "sallyport:source"
-	logDNS     = "sallyport:resolver"
-	logPing    = "sallyport:ping"
-	logICMP    = "sallyport:icmp"
-	logUnbound = "sallyport:unbound"
-	logState   = "sallyport:state"
-	logEarly   = "sallyport:early"
-	logUrgent  = "sallyport:urgent"
-	logProto   = "sallyport:transport"
+	logAddress   = "sallyport:address"
+	logSource    = "sallyport:source"
+	logDNS       = "sallyport:resolver"
+	logPing      = "sallyport:ping"
+	logICMP      = "sallyport:icmp"
+	logUnbound   = "sallyport:unbound"
+	logState     = "sallyport:state"
+	logEarly     = "sallyport:early"
+	logUrgent    = "sallyport:urgent"
+	logProto     = "sallyport:transport"
+	logTooMany   = "sallyport:toomany"
+	logElsewhere = "sallyport:elsewhere"
 )
 
 // Records of what the kernel decides are limited to this many a second for each
@@ -76,6 +79,7 @@ const (
 	counterUnsolicited = "unsolicited"
 	counterEarly       = "server_spoke_first"
 	counterDenied      = "denied"
+	counterTooMany     = "too_many"
 )
 
 // table is the table under construction in one nftables batch.
@@ -114,7 +118,7 @@ func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
 	conn.AddTable(b.t) // so that deleting it cannot fail
 	conn.DelTable(b.t)
 	conn.AddTable(b.t)
-	if err := b.addSets(rules); err != nil {
+	if err := errors.Join(b.addSets(rules), b.addLimitSets()); err != nil {
 		return err
 	}
 	b.addChains()
@@ -185,10 +189,10 @@ const (
 )
 
 func (b *table) addChains() {
-	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied} {
+	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied, counterTooMany} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -223,6 +227,9 @@ func (b *table) steer() {
 	// end, and that must not inherit what the last one has proved.
 	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
 		ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
+	// What is released needs no more than the filter's first rule.
+	b.rule("steer", ctMark(m.Released()), accept())
+	b.tooMany()
 	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
 	for _, f := range []family{ipv4, ipv6} {
 		b.rule("steer", inFrom(b.cfg.Inside), f.match(), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
@@ -231,7 +238,8 @@ func (b *table) steer() {
 }
 
 // input closes our own ports, and no other, to the outside: the resolver and the
-// proxy are for the cluster.
+// proxy are for the cluster. The resolver answers nobody whom the answer would
+// not reach through the inside.
 func (b *table) input() {
 	for _, f := range []family{ipv4, ipv6} {
 		for _, proto := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
@@ -240,6 +248,8 @@ func (b *table) input() {
 		}
 	}
 	b.rule("input", inFrom(b.cfg.Outside), l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
+	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logSource))
+	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), count(counterUnsolicited), drop())
 }
 
 // filter is the forward hook: proved flows first, so that they cost one rule.
@@ -248,6 +258,13 @@ func (b *table) filter() {
 	m := b.cfg.Marks
 	b.rule("filter", ctMark(m.Released()), accept())
 	b.rule("filter", l4proto(unix.IPPROTO_TCP), ctMark(m.Denied()), setPacketMark(m.Mask(), m.Denied()), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	// The cluster is behind the inside and nowhere else: what says that it comes
+	// from there and arrives elsewhere is forged, or has lost its way around us.
+	for _, f := range []family{ipv4, ipv6} {
+		elsewhere := join(notInFrom(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], false))
+		b.rule("filter", elsewhere, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logElsewhere))
+		b.rule("filter", elsewhere, count(counterDenied), drop())
+	}
 	// Traffic among the cluster's own addresses is never filtered at this level:
 	// AKS does not support it, and it leaves nothing.
 	for _, f := range []family{ipv4, ipv6} {

@@ -42,6 +42,7 @@ func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
 		"header_then_rest":          {Split: []int{5}, Delay: 50 * time.Millisecond},
 		"byte_by_byte":              {Split: bytewise},
 		"short":                     {TLS: client.TLS{Classical: true}},
+		"resumed":                   {TLS: client.TLS{Resume: true}},
 		"unusual_protocol":          {TLS: client.TLS{ALPN: []string{"sallyport-unusual/1"}}},
 		"two_segments_and_protocol": {Split: []int{1000}, TLS: client.TLS{ALPN: []string{"konnectivity"}}},
 	} {
@@ -50,6 +51,9 @@ func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
 			sent, got := l.Reach(t.Context(), c)
 			if !got.OK {
 				t.Fatalf("got %+v", got)
+			}
+			if got.Resumed != c.TLS.Resume {
+				t.Errorf("the session was resumed: %t", got.Resumed)
 			}
 			if len(c.TLS.ALPN) > 0 && got.ALPN != c.TLS.ALPN[0] {
 				t.Errorf("the server took protocol %q, want %q", got.ALPN, c.TLS.ALPN[0])

@@ -41,6 +41,7 @@ type Plan struct {
 
 	Gateway  netip.Addr    // the gateway host's address towards the node
 	Gateway6 netip.Addr    // valid with IPv6
+	Public   netip.Addr    // the address the internet knows it by; not valid when the cluster tells none
 	Outside  [2]netip.Addr // its addresses towards the internet, IPv4 and IPv6
 	Beyond   [2]netip.Addr // those of the other end
 
@@ -154,6 +155,7 @@ func (b *planner) between() {
 	if !b.Gateway6.IsValid() {
 		b.Gateway6 = b.free("fd00:10:1::4", "fd53:a117::4")
 	}
+	b.Public = b.c.Gateway.PublicAddress
 	wire := b.free("100.64.7.1", "172.30.7.1", "192.168.254.1")
 	wire6 := b.free("fd00:100:64:7::1", "fd53:a117:64::1")
 	b.Beyond, b.Outside = [2]netip.Addr{wire, wire6}, [2]netip.Addr{wire.Next(), wire6.Next()}

@@ -69,8 +69,10 @@ var Ways = []Way{
 	{ID: "B27", Title: "payload in IP fragments", Tries: fragments},
 	{ID: "B28", Title: "a flow picked up in the middle", Tries: midStream},
 	{ID: "B29", Title: "our marks, put on by somebody else", Tries: forgedMarks, Needs: needsNft},
+	{ID: "B30", Title: "so much at once that nobody looks", Tries: floods},
 	{ID: "B31", Title: "the gateway killed", Tries: killed},
 	{ID: "B33", Title: "another's address as the source", Tries: spoofed},
+	{ID: "B34", Title: "an allowed name that leads to the gateway itself", Tries: loops},
 	{ID: "B35", Title: "server names that are read in two ways", Tries: oddNames},
 	{ID: "B36", Title: "a resumed session's early data under another name", Tries: earlyData},
 }

@@ -42,6 +42,7 @@ var overIPv6 = []Try{
 		return client.Raw{UDP: true, To: netip.AddrPortFrom(attacker6, 1194), Chunks: [][]byte{nonceBytes(e)}}, nil
 	}),
 	pinging("ICMPv6 echo", func(*Plan) netip.Addr { return attacker6 }),
+	injected("from the node's address, arriving outside", func(e *Env) netip.Addr { return e.sourceFor(attacker6) }, internetSide),
 }
 
 // over6 is the try of a flow from the node's IPv6 address. The shared address is

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -32,6 +33,50 @@ var spoofed = []Try{
 		s.From = netip.AddrPortFrom(e.unseen(), 1024)
 		s.Flags, s.Ack, s.To = client.SYN, 0, e.attacker(443)
 	}),
+	injected("a datagram, over IPv6 where there is any", func(e *Env) netip.Addr {
+		if e.Lab.Plan.IPv6 {
+			return netip.MustParseAddr("2001:db8::9")
+		}
+		return netip.MustParseAddr("192.0.2.9")
+	}, nodeSide),
+	injected("the node's own address, arriving outside", func(e *Env) netip.Addr { return e.Source }, internetSide),
+}
+
+// nodeSide and internetSide are the wires on which a datagram is laid.
+const (
+	nodeSide = iota
+	internetSide
+)
+
+// injected is the try of a datagram to the attacker with that source, on the wire
+// between the gateway and one of its sides.
+func injected(what string, source func(e *Env) netip.Addr, side int) Try {
+	return Try{What: what, Want: []flow.Reason{flow.SourceNotAllowed}, Do: func(ctx context.Context, e *Env) (leaked bool, detail string, err error) {
+		p := &e.Lab.Plan
+		at, dev, nexts := e.Lab.Node, nodeLink, [2]netip.Addr{p.Gateway, p.Gateway6}
+		if side == internetSide {
+			at, dev, nexts = e.Lab.Internet.Agent, outLink, p.Outside
+		}
+		from, to, next := source(e), p.Attacker, nexts[0]
+		if from.Is6() {
+			to, next = attacker6, nexts[1]
+		}
+		i := client.Injection{
+			Dev: dev, Next: next, From: netip.AddrPortFrom(from, uint16(1024+rand.IntN(30000))), To: netip.AddrPortFrom(to, 9000), Data: nonceBytes(e),
+		}
+		var h client.Heard
+		if err := at.Call(ctx, "inject", i, &h); err != nil {
+			return false, "", err
+		}
+		if h.Error != "" {
+			return false, "", errors.New(h.Error)
+		}
+		e.flows = append(e.flows, triedFlow{"udp", i.From, i.To})
+		if leaked, detail = e.Leaked(ctx); !leaked {
+			detail = "silence"
+		}
+		return leaked, detail, nil
+	}}
 }
 
 // unseen is an address of the cluster that its nodes hide behind their own, or

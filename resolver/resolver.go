@@ -72,6 +72,7 @@ type Resolver struct {
 	never   netset.Set
 	private netset.Set
 	slots   chan struct{}
+	asking  shares // of what is not in the cache
 
 	mu     sync.Mutex
 	cache  map[question]*answer
@@ -113,6 +114,7 @@ func New(cfg Config) *Resolver {
 	return &Resolver{
 		cfg: cfg, never: netset.Never(), private: netset.Private(), slots: make(chan struct{}, upstreamSlot),
 		cache: make(map[question]*answer), flying: make(map[question]*flight), told: make(map[denial]time.Time),
+		asking: shares{of: make(map[netip.Addr]share)},
 	}
 }
 
@@ -156,6 +158,15 @@ func (r *Resolver) Lookup(ctx context.Context, name dnsname.Name) ([]netip.Addr,
 		return nil, errors.Join(append(errs, fmt.Errorf("%s has no address", name))...)
 	}
 	return out, nil
+}
+
+// cached reports whether q is answered without asking anybody.
+func (r *Resolver) cached(q question) bool {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.cache[q]
+	return a != nil && now.Before(a.expires)
 }
 
 // resolve answers q from the cache or from upstreams, one question at a time

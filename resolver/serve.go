@@ -25,7 +25,7 @@ func (r *Resolver) Serve(ctx context.Context, packets []net.PacketConn, listener
 		servers = append(servers, &dns.Server{PacketConn: pc, Handler: r})
 	}
 	for _, l := range listeners {
-		servers = append(servers, &dns.Server{Listener: l, Handler: r, MaxTCPQueries: 100})
+		servers = append(servers, &dns.Server{Listener: limited(l), Handler: r, MaxTCPQueries: 100})
 	}
 	errs := make([]error, len(servers))
 	var wg sync.WaitGroup
@@ -114,7 +114,13 @@ func (r *Resolver) answer(q *dns.Msg, src netip.Addr) *dns.Msg {
 		r.deny(src, name, "", flow.TypeNotAllowed)
 		return negative(m, dns.RcodeSuccess)
 	}
-	a, err := r.resolve(context.Background(), question{name, typ})
+	asked := question{name, typ}
+	if !r.cached(asked) && !r.asking.take(src, r.cfg.Now()) {
+		r.deny(src, dnsname.Name{}, "", flow.Overload)
+		m.Rcode = dns.RcodeServerFailure
+		return m
+	}
+	a, err := r.resolve(context.Background(), asked)
 	if err != nil {
 		r.deny(src, name, "", flow.UpstreamFailed)
 		m.Rcode = dns.RcodeServerFailure

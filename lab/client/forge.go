@@ -64,7 +64,7 @@ func (s Segment) packets() (out [][]byte) {
 	tcp[12], tcp[13] = byte(5+len(s.Options)/4)<<4, s.Flags
 	binary.BigEndian.PutUint16(tcp[14:], 502) // window
 	tcp = append(append(tcp, s.Options...), s.Data...)
-	sum := checksum(s.From.Addr(), s.To.Addr(), tcp)
+	sum := checksum(unix.IPPROTO_TCP, s.From.Addr(), s.To.Addr(), tcp)
 	if s.BadChecksum {
 		sum ^= 0x5555
 	}
@@ -90,10 +90,18 @@ func (s Segment) packets() (out [][]byte) {
 	return out
 }
 
-// checksum is that of RFC 9293 section 3.1, with its pseudo header.
-func checksum(src, dst netip.Addr, tcp []byte) uint16 {
-	sum := uint32(unix.IPPROTO_TCP) + uint32(len(tcp))
-	for _, b := range [][]byte{src.AsSlice(), dst.AsSlice(), tcp} {
+// checksum is that of TCP and UDP with their pseudo header (RFC 9293 section 3.1,
+// RFC 8200 section 8.1).
+func checksum(proto byte, src, dst netip.Addr, segment []byte) uint16 {
+	pseudo := binary.BigEndian.AppendUint32(nil, uint32(len(segment)))
+	return fold(src.AsSlice(), dst.AsSlice(), pseudo, []byte{0, proto}, segment)
+}
+
+// fold is the Internet checksum over parts of which only the last is of an odd
+// length (RFC 1071).
+func fold(parts ...[]byte) uint16 {
+	var sum uint32
+	for _, b := range parts {
 		for ; len(b) > 1; b = b[2:] {
 			sum += uint32(binary.BigEndian.Uint16(b))
 		}

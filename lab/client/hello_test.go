@@ -84,12 +84,12 @@ func TestSegmentsArePackets(t *testing.T) {
 			tcp = append(tcp, p[20:]...)
 		}
 		// With its own checksum in it, the sum of a segment is nothing.
-		if len(tcp) != 20+len(s.Data) || checksum(s.From.Addr(), s.To.Addr(), tcp) != 0 {
+		if len(tcp) != 20+len(s.Data) || checksum(unix.IPPROTO_TCP, s.From.Addr(), s.To.Addr(), tcp) != 0 {
 			t.Errorf("fragments of %d: got %x", size, tcp)
 		}
 	}
 	s.BadChecksum, s.Fragment = true, 0
-	if p := s.packets()[0]; checksum(s.From.Addr(), s.To.Addr(), p[20:]) == 0 {
+	if p := s.packets()[0]; checksum(unix.IPPROTO_TCP, s.From.Addr(), s.To.Addr(), p[20:]) == 0 {
 		t.Error("the bad checksum is right")
 	}
 }

@@ -10,6 +10,7 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -59,6 +60,9 @@ type TLS struct {
 	NoName     bool     `json:"noName,omitempty"`     // sends no server name
 	ALPN       []string `json:"alpn,omitempty"`
 	Classical  bool     `json:"classical,omitempty"` // offers no post-quantum key share, so the hello is short
+	Resume     bool     `json:"resume,omitempty"`    // gets a session with one connection, and resumes it with the one that counts
+
+	sessions tls.ClientSessionCache
 }
 
 // Result is how it went.
@@ -72,8 +76,9 @@ type Result struct {
 	Remote  netip.AddrPort `json:"remote,omitzero"`
 	Status  int            `json:"status,omitempty"` // of HTTP
 	ALPN    string         `json:"alpn,omitempty"`
-	Bytes   int64          `json:"bytes,omitempty"`  // of the answer
-	SHA256  string         `json:"sha256,omitempty"` // of the answer, in hexadecimal
+	Resumed bool           `json:"resumed,omitempty"` // the TLS session was an earlier one
+	Bytes   int64          `json:"bytes,omitempty"`   // of the answer
+	SHA256  string         `json:"sha256,omitempty"`  // of the answer, in hexadecimal
 	Took    time.Duration  `json:"took"`
 }
 
@@ -92,14 +97,16 @@ func NewNonce() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Ops returns the operations reach, say, ask, ping and forge.
+// Ops returns the operations reach, say, ask, ping, forge, inject and flood.
 func Ops() agent.Ops {
 	return agent.Ops{
-		"reach": agent.Op(func(ctx context.Context, t Target) (Result, error) { return Reach(ctx, t), nil }),
-		"say":   agent.Op(func(ctx context.Context, r Raw) (Heard, error) { return Say(ctx, r), nil }),
-		"ask":   agent.Op(func(ctx context.Context, q Question) (Answer, error) { return Ask(ctx, q), nil }),
-		"ping":  agent.Op(func(ctx context.Context, p Ping) (Heard, error) { return SendPing(ctx, p), nil }),
-		"forge": agent.Op(func(ctx context.Context, s Segment) (Heard, error) { return Forge(ctx, s), nil }),
+		"reach":  agent.Op(func(ctx context.Context, t Target) (Result, error) { return Reach(ctx, t), nil }),
+		"say":    agent.Op(func(ctx context.Context, r Raw) (Heard, error) { return Say(ctx, r), nil }),
+		"ask":    agent.Op(func(ctx context.Context, q Question) (Answer, error) { return Ask(ctx, q), nil }),
+		"ping":   agent.Op(func(ctx context.Context, p Ping) (Heard, error) { return SendPing(ctx, p), nil }),
+		"forge":  agent.Op(func(ctx context.Context, s Segment) (Heard, error) { return Forge(ctx, s), nil }),
+		"inject": agent.Op(func(ctx context.Context, i Injection) (Heard, error) { return Inject(ctx, i), nil }),
+		"flood":  agent.Op(func(ctx context.Context, f Flood) (Flooded, error) { return f.Run(ctx), nil }),
 	}
 }
 
@@ -127,7 +134,14 @@ func Reach(ctx context.Context, t Target) (r Result) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	err := reach(ctx, t, &r)
+	var err error
+	if t.TLS.Resume {
+		t.TLS.sessions = tls.NewLRUClientSessionCache(1)
+		err = reach(ctx, t, new(Result))
+	}
+	if err == nil {
+		err = reach(ctx, t, &r)
+	}
 	r.OK, r.Took = err == nil, time.Since(start)
 	if f := (*failure)(nil); errors.As(err, &f) {
 		r.Phase = f.phase

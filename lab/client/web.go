@@ -31,7 +31,7 @@ func web(ctx context.Context, c net.Conn, t Target, r *Result) error {
 		if err := s.HandshakeContext(ctx); err != nil {
 			return in(Greeting, err)
 		}
-		c, r.ALPN = s, s.ConnectionState().NegotiatedProtocol
+		c, r.ALPN, r.Resumed = s, s.ConnectionState().NegotiatedProtocol, s.ConnectionState().DidResume
 	}
 	host := t.Host
 	if host == "" {
@@ -70,7 +70,7 @@ func web(ctx context.Context, c net.Conn, t Target, r *Result) error {
 }
 
 func (t TLS) config(name string) (*tls.Config, error) {
-	cfg := &tls.Config{ServerName: name, NextProtos: t.ALPN, InsecureSkipVerify: t.Unverified}
+	cfg := &tls.Config{ServerName: name, NextProtos: t.ALPN, InsecureSkipVerify: t.Unverified, ClientSessionCache: t.sessions}
 	if t.ServerName != "" {
 		cfg.ServerName = t.ServerName
 	}

@@ -41,7 +41,7 @@ func (w *World) converse(c net.Conn, first bool) {
 	heard := &readConn{Conn: c, r: r}
 	switch {
 	case head[0] == 0x16: // a TLS handshake record
-		t := tls.Server(heard, w.tlsConfig())
+		t := tls.Server(heard, w.secrets)
 		if t.HandshakeContext(context.Background()) != nil {
 			_ = c.Close()
 			return

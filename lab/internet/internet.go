@@ -73,6 +73,7 @@ type World struct {
 	unasked map[string][]dns.RR
 	closers []func()
 	certs   *authority
+	secrets *tls.Config // one for all connections: its ticket keys make sessions that can be resumed
 	web     *handOver
 }
 
@@ -101,7 +102,7 @@ func (w *World) Serve(_ context.Context, cfg Config) (struct{}, error) {
 	if _, err := w.SetRecords(context.Background(), cfg.Records); err != nil {
 		return struct{}{}, err
 	}
-	w.web = newHandOver()
+	w.secrets, w.web = w.tlsConfig(), newHandOver()
 	w.serveWeb()
 	var errs []error
 	for _, at := range cfg.Resolvers {
