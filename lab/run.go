@@ -234,7 +234,7 @@ func (e *Env) attempt(ctx context.Context, w Way) (a attempt) {
 
 // try tries one form, and past the gateway looks for the record of it.
 func (e *Env) try(ctx context.Context, t Try) (a attempt) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	own := *e
 	own.Nonce, own.Began = client.NewNonce(), time.Now()

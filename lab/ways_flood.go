@@ -31,7 +31,7 @@ var floods = []Try{
 		return client.Flood{Conns: 2400, Chunks: begun, Hold: inTime}
 	}),
 	flooding("SYNs, and a hello behind them", []flow.Reason{flow.NameNotAllowed, flow.Overload, flow.OutOfState}, func(e *Env, hello []byte) client.Flood {
-		return client.Flood{SYNs: 160_000, Conns: 1, Chunks: [][]byte{hello}, Hold: settle}
+		return client.Flood{SYNs: 60_000, Conns: 1, Chunks: [][]byte{hello}, Hold: settle}
 	}),
 	{What: "questions", Want: []flow.Reason{flow.NameNotAllowed}, Do: func(ctx context.Context, e *Env) (bool, string, error) {
 		q, err := question(e)
