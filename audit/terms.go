@@ -340,8 +340,8 @@ func (a *auditor) elsewhere(n need, but ruleset.Term) bool {
 
 // oneName reports whether a set holds a single name.
 func oneName(names nameset.Set) bool {
-	n, ok := names.Witness()
-	return ok && nameset.Of(nameset.Exact(n)).Covers(names)
+	_, ok := names.Only()
+	return ok
 }
 
 // describe writes the kinds and ports of a set.

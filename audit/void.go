@@ -5,6 +5,8 @@ package audit
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/flowset"
@@ -101,13 +103,19 @@ func anyName(s flowset.Set) bool {
 
 // coversInternet reports whether s holds the public IPv4 Internet.
 func coversInternet(s netset.Set) bool {
-	for _, p := range s.Prefixes() {
-		if p.Addr().Is4() && p.Bits() <= 1 {
-			return true
+	for _, r := range s.Ranges() {
+		for _, half := range halves {
+			if r.Lo.Compare(half.Lo) <= 0 && r.Hi.Compare(half.Hi) >= 0 && r.Lo.Is4() {
+				return true
+			}
 		}
 	}
 	return false
 }
+
+// halves of the IPv4 addresses: a firewall that lets one of them through lets
+// the Internet through.
+var halves = slices.Concat(netset.Of(netip.MustParsePrefix("0.0.0.0/1")).Ranges(), netset.Of(netip.MustParsePrefix("128.0.0.0/1")).Ranges())
 
 // open reports whether a set lets any name be reached by HTTPS.
 func (a *auditor) open(s flowset.Set) bool {

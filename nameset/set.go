@@ -394,6 +394,32 @@ func product(s, t Set, keep func(a, b bool) bool) Set {
 	return Set{out}.trim()
 }
 
+// Only returns the one name of s; ok is false when it has none, or several.
+func (s Set) Only() (n dnsname.Name, ok bool) {
+	var text []byte // from its end
+	for at := int32(0); len(s.states) > 0 && len(text) <= dnsname.MaxName; {
+		// From every state some name is reached, so two ways on are two names.
+		next := int32(none)
+		for c, to := range s.states[at].next {
+			switch {
+			case to == none:
+				continue
+			case next != none || s.states[at].accepts:
+				return dnsname.Name{}, false
+			}
+			next = to
+			text = append(text, alphabet[c])
+		}
+		if next == none {
+			slices.Reverse(text)
+			n, err := dnsname.Parse(string(text))
+			return n, err == nil
+		}
+		at = next
+	}
+	return dnsname.Name{}, false
+}
+
 // Witness returns a shortest name of s, of several the first in the order of
 // letters, digits, hyphen; ok is false when s is empty.
 func (s Set) Witness() (n dnsname.Name, ok bool) {

@@ -162,6 +162,12 @@ func TestSetsAgreeWithTheObviousTwin(t *testing.T) {
 		if !union.Covers(sets[0]) || !sets[0].Covers(both) || !sets[0].Equal(minus.Union(both)) || minus.IsEmpty() != sets[1].Covers(sets[0]) {
 			t.Fatalf("%v and %v break a law", a, b)
 		}
+		for _, s := range []Set{sets[0], sets[1], union, both, minus} {
+			first, some := s.Witness()
+			if only, ok := s.Only(); ok != (some && Of(Exact(first)).Covers(s)) || ok && only != first {
+				t.Fatalf("%v and %v: the one name of a set is %q, %t; its first is %q", a, b, only, ok, first)
+			}
+		}
 	}
 }
 

@@ -25,9 +25,9 @@ type Range = interval.Range[netip.Addr]
 type Set struct{ ranges []Range }
 
 // All returns every IPv4 and every IPv6 address.
-func All() Set {
-	return Of(netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"))
-}
+func All() Set { return everything }
+
+var everything = Of(netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"))
 
 // Of returns the union of prefixes. Host bits are ignored; an invalid prefix
 // holds nothing, and so does an IPv4-mapped address with fewer than 96 bits.

@@ -156,16 +156,16 @@ func merge(pos ruleset.Position, args []value) value {
 	return out
 }
 
+// operatorOf has the operators that ARM's functions are, by their names.
+var operatorOf = map[string]string{
+	"equals": "==", "less": "<", "lessorequals": "<=", "greater": ">", "greaterorequals": ">=",
+	"add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "and": "&&", "or": "||",
+}
+
 // logic computes the functions that ARM templates have in the place of operators
 // (learn.microsoft.com/azure/azure-resource-manager/templates/template-functions-logical).
 func (r *reader) logic(e *expr, name string, n names, b *binding) (value, bool) {
-	binary := func(op string, args []*expr) value {
-		return r.eval(&expr{op: opBinary, pos: e.pos, text: op, args: args}, n, b)
-	}
-	op := map[string]string{
-		"equals": "==", "less": "<", "lessorequals": "<=", "greater": ">", "greaterorequals": ">=",
-		"add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "and": "&&", "or": "||",
-	}[name]
+	op := operatorOf[name]
 	switch {
 	case name == "if" && len(e.args) == 3:
 		return r.eval(&expr{op: opCond, pos: e.pos, args: e.args}, n, b), true
@@ -181,7 +181,7 @@ func (r *reader) logic(e *expr, name string, n names, b *binding) (value, bool) 
 		}
 		return r.eval(all, n, b), true
 	case op != "" && len(e.args) == 2:
-		return binary(op, e.args), true
+		return r.eval(&expr{op: opBinary, pos: e.pos, text: op, args: e.args}, n, b), true
 	}
 	return value{}, false
 }
