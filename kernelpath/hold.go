@@ -8,11 +8,9 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
-	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/tlshello"
 )
 
@@ -43,10 +41,9 @@ const (
 // hold keeps the first bytes of flows until they can be judged. It belongs to
 // one queue and is used by its thread alone.
 type hold struct {
-	judge   *Judge
-	marks   Marks
-	sources netset.Set
-	reset   func(flowKey, uint32) // tells the server; may be nil
+	judge *Judge
+	marks Marks
+	reset func(flowKey, uint32) // tells the server; may be nil
 
 	now     time.Time
 	flows   map[flowKey]*heldFlow
@@ -55,17 +52,11 @@ type hold struct {
 	// undecided has the flows whose segments wait, and judged those that are
 	// pending: none of the latter has a segment here.
 	undecided, judged *room
-	// begun says where streams begin, as their servers see it, of flows whose
-	// server has answered the SYN. Without it a client could have a hello judged
-	// that lies before its stream: the server throws such bytes away and
-	// acknowledges what it had, which looks as if it took them. When tracked is
-	// true the table sends us these answers, and a flow without one is refused.
-	begun      map[flowKey]*begin
-	freeBegun  []*begin
-	begins     *room
-	begunSwept time.Time
-	tracked    bool
-	verdicts   []verdict
+	// begun says where streams begin. When tracked is true the table sends us the
+	// answers to SYNs, and a flow without one is refused.
+	begun    *begins
+	tracked  bool
+	verdicts []verdict
 
 	// told counts the records of flows without room since then.
 	told      int
@@ -85,43 +76,11 @@ type hold struct {
 // flowKey is a TCP flow from the client's side.
 type flowKey struct{ src, dst netip.AddrPort }
 
-// heldFlow is the beginning of a client's stream.
-type heldFlow struct {
-	seat     seat
-	base     uint32 // sequence number of buf[0]
-	buf      []byte // bytes from base on; valid where have says
-	have     []span // received parts of buf, sorted and disjoint
-	ids      []uint32
-	marks    []uint32
-	segments int
-	places   int // that the segments in ids take
-	deadline time.Time
-	stray    bool // the first segment was no hello; waits for an earlier one
-	fixed    bool // base is where the server's stream begins
-
-	pending bool             // judged and let through; waits for the server's acknowledgement
-	rules   *decide.Snapshot // that judged it
-	end     uint32           // sequence number behind what was let through
-}
-
-// begin is the sequence number of a stream's first byte, remembered for a time.
-type begin struct {
-	seat  seat
-	seq   uint32
-	until time.Time
-	// refused says that the flow was denied: what was on its way by then is
-	// nothing new, and gets neither a room nor a record.
-	refused bool
-}
-
-// span is buf[lo:hi].
-type span struct{ lo, hi int }
-
-func newHold(j *Judge, m Marks, sources netset.Set) *hold {
+func newHold(j *Judge, m Marks) *hold {
 	return &hold{
-		judge: j, marks: m, sources: sources, flows: make(map[flowKey]*heldFlow), now: time.Now(),
-		stats: new(Stats), recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}), begun: make(map[flowKey]*begin),
-		undecided: newRoom(undecidedRoom), judged: newRoom(pendingRoom), begins: newRoom(begunRoom),
+		judge: j, marks: m, flows: make(map[flowKey]*heldFlow), now: time.Now(),
+		stats: new(Stats), recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}), begun: newBegins(),
+		undecided: newRoom(undecidedRoom), judged: newRoom(pendingRoom),
 	}
 }
 
@@ -140,7 +99,7 @@ func (h *hold) packet(id, mark uint32, raw []byte) {
 		switch {
 		case mark&h.marks.Denied() != 0:
 			h.revoked(id, mark, &p)
-		case !h.fromCluster(p.src):
+		case !h.judge.Sources().Contains(p.src):
 			h.reply(id, mark, &p)
 		case p.flags&(flagSYN|flagACK|flagRST) == flagSYN:
 			h.connect(id, mark, &p)
@@ -150,14 +109,6 @@ func (h *hold) packet(id, mark uint32, raw []byte) {
 	default:
 		h.drop(id)
 	}
-}
-
-// fromCluster reports whether a packet with this source is on its way out.
-func (h *hold) fromCluster(src netip.Addr) bool {
-	if h.judge.Sources != nil {
-		return h.judge.Sources().Contains(src)
-	}
-	return h.sources.Contains(src)
 }
 
 func (h *hold) drop(id uint32) { h.verdicts = append(h.verdicts, verdict{id: id, code: verdictDrop}) }
@@ -241,7 +192,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	case held == nil && h.again(key, id, mark):
 		return
 	case held == nil:
-		b := h.begun[key]
+		b := h.begun.by[key]
 		if b != nil && b.refused {
 			h.pass(id, mark, h.marks.Denied())
 			return
@@ -251,7 +202,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 			held.base, held.fixed = b.seq, true
 		} else if h.tracked {
 			held.wait(id, mark, p)
-			h.deny(key, held, p, flow.Decision{Reason: flow.OutOfState}, nil)
+			h.deny(key, held, flow.Decision{Reason: flow.OutOfState}, nil)
 			return
 		}
 	case held.pending:
@@ -265,13 +216,13 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		reason = flow.MalformedHello // the server reads the stream without the urgent byte
 	}
 	if reason != flow.NotDecided {
-		h.deny(key, held, p, flow.Decision{Reason: reason}, nil)
+		h.deny(key, held, flow.Decision{Reason: reason}, nil)
 		return
 	}
 	hello, more, reason := tlshello.Read(held.prefix(), h.scratch[:])
 	switch {
 	case more && held.segments >= maxSegments:
-		h.deny(key, held, p, flow.Decision{Reason: flow.HelloTooLong}, nil)
+		h.deny(key, held, flow.Decision{Reason: flow.HelloTooLong}, nil)
 		return
 	case more:
 		h.unstray(held)
@@ -291,7 +242,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	f, name, rules := flowOf(p), h.nameOf(hello), h.judge.Rules()
 	d := h.judge.hello(&f, hello, reason, name, h.now)
 	if d.Verdict != flow.Allow {
-		h.deny(key, held, p, d, name)
+		h.deny(key, held, d, name)
 		return
 	}
 	h.record(f, p.srcPort, d, name)
@@ -310,15 +261,6 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		h.give(last, h.flows[last])
 	}
 }
-
-// wait notes a segment that waits for the verdict about its flow.
-func (held *heldFlow) wait(id, mark uint32, p *packet) {
-	held.ids, held.marks = append(held.ids, id), append(held.marks, mark)
-	held.places += 1 + len(p.payload)/placeBytes
-}
-
-// takes returns how many places the flow takes.
-func (held *heldFlow) takes() int { return 1 + cap(held.buf)/placeBytes + held.places }
 
 // seat notes what an undecided flow takes by now. When that is more than there
 // is, some flow loses its place, this one or another: its segments are dropped,
@@ -371,7 +313,7 @@ func (h *hold) repeat(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	if off < 0 || off < end && !bytes.Equal(p.payload[:min(len(p.payload), end-off)], held.buf[off:min(off+len(p.payload), end)]) {
 		held.ids = append(held.ids, id)
 		held.marks = append(held.marks, mark)
-		h.deny(key, held, p, flow.Decision{Reason: flow.OverlapMismatch}, nil)
+		h.deny(key, held, flow.Decision{Reason: flow.OverlapMismatch}, nil)
 		return
 	}
 	h.pass(id, mark, h.marks.Pending())
@@ -385,7 +327,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	held := h.flows[key]
 	switch {
 	case p.flags&(flagSYN|flagACK|flagRST) == flagSYN|flagACK:
-		b := h.begun[key]
+		b := h.begun.by[key]
 		if held != nil && (b == nil || b.seq != p.ack) {
 			// Another connection on the same ports: nothing of the last one holds,
 			// and an undecided one has had its time.
@@ -397,7 +339,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 			}
 			h.give(key, held)
 		}
-		h.beginsAt(key, b, p.ack)
+		h.begun.note(key, p.ack, h.now.Add(begunTime))
 		h.pass(id, mark, 0)
 	case held == nil && h.again(key, id, mark):
 	case p.flags&flagRST != 0:
@@ -412,46 +354,12 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 		}
 		h.pass(id, mark, h.marks.Released())
 		h.fresh[key] = struct{}{}
-		h.forgetBegin(h.begun[key])
+		h.begun.forget(key)
 		h.give(key, held)
 	case p.payloadBytes == 0:
 		h.pass(id, mark, 0)
 	default:
 		h.drop(id)
-	}
-}
-
-// beginsAt notes where the stream of a flow begins; b is what was noted of it
-// before, or nil.
-func (h *hold) beginsAt(key flowKey, b *begin, seq uint32) {
-	if b == nil {
-		if n := len(h.freeBegun); n > 0 {
-			b, h.freeBegun = h.freeBegun[n-1], h.freeBegun[:n-1]
-		} else {
-			b = new(begin)
-		}
-		h.begun[key] = b
-		h.begins.enter(&b.seat, key, 1)
-		if h.begins.full() {
-			h.forgetBegin(h.begun[h.begins.last()])
-		}
-	}
-	if b.seq != seq {
-		b.refused = false
-	}
-	b.seq, b.until = seq, h.now.Add(begunTime)
-}
-
-// forgetBegin forgets where a stream begins; nil is nothing to forget.
-func (h *hold) forgetBegin(b *begin) {
-	if b == nil {
-		return
-	}
-	delete(h.begun, b.seat.key)
-	h.begins.leave(&b.seat)
-	*b = begin{}
-	if len(h.freeBegun) < 1024 {
-		h.freeBegun = append(h.freeBegun, b)
 	}
 }
 
@@ -482,20 +390,20 @@ func (h *hold) stillAllowed(key flowKey, held *heldFlow) bool {
 	name := h.nameOf(hello)
 	d := h.judge.hello(&f, hello, reason, name, h.now)
 	if d.Verdict != flow.Allow {
-		h.deny(key, held, nil, d, name)
+		h.deny(key, held, d, name)
 	}
 	return d.Verdict == flow.Allow
 }
 
 // deny refuses a flow: its segments are dropped but for the last, which the
 // kernel answers with a reset, and the server gets one too.
-func (h *hold) deny(key flowKey, held *heldFlow, p *packet, d flow.Decision, name []byte) {
+func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte) {
 	f := flowOfKey(key)
 	if d.Reason == flow.NotTLS {
 		f.App = flow.Raw
 	}
 	h.record(f, key.src.Port(), d, name)
-	if b := h.begun[key]; b != nil {
+	if b := h.begun.by[key]; b != nil {
 		b.refused = true
 	}
 	for i, id := range held.ids {
@@ -516,14 +424,7 @@ func (h *hold) deny(key flowKey, held *heldFlow, p *packet, d flow.Decision, nam
 
 // expire refuses the flows whose time is over.
 func (h *hold) expire() {
-	if h.now.Sub(h.begunSwept) > begunTime/10 {
-		h.begunSwept = h.now
-		for _, b := range h.begun {
-			if !h.now.Before(b.until) {
-				h.forgetBegin(b)
-			}
-		}
-	}
+	h.begun.expire(h.now)
 	for key, held := range h.flows {
 		if h.now.Before(held.deadline) {
 			continue
@@ -532,9 +433,9 @@ func (h *hold) expire() {
 		case held.pending:
 			h.give(key, held)
 		case held.stray:
-			h.deny(key, held, nil, flow.Decision{Reason: flow.NotTLS}, nil)
+			h.deny(key, held, flow.Decision{Reason: flow.NotTLS}, nil)
 		default:
-			h.deny(key, held, nil, flow.Decision{Reason: flow.HelloTimeout}, nil)
+			h.deny(key, held, flow.Decision{Reason: flow.HelloTimeout}, nil)
 		}
 	}
 }
@@ -543,7 +444,7 @@ func (h *hold) expire() {
 func (h *hold) end() {
 	for key, held := range h.flows {
 		if !held.pending {
-			h.deny(key, held, nil, flow.Decision{Reason: flow.HelloTimeout}, nil)
+			h.deny(key, held, flow.Decision{Reason: flow.HelloTimeout}, nil)
 		}
 	}
 }
@@ -591,81 +492,4 @@ func (h *hold) give(key flowKey, held *heldFlow) {
 	if cap(held.buf) <= 4096 && len(h.free) < 1024 {
 		h.free = append(h.free, held)
 	}
-}
-
-// insert adds the bytes of a segment. The first copy of a byte is the one that
-// counts; another that differs is an overlap mismatch. A segment from before
-// base moves base, unless the server is known to begin there: then it does not
-// look at what comes before, such as a hello that is none of its own, and
-// neither do we.
-func (held *heldFlow) insert(seq uint32, payload []byte) flow.Reason {
-	off := int(int32(seq - held.base))
-	if off < 0 && held.fixed {
-		payload = payload[min(-off, len(payload)):]
-		off = 0
-		if len(payload) == 0 {
-			return flow.NotDecided
-		}
-	}
-	if off < 0 {
-		if -off > tlshello.MaxStream {
-			return flow.HelloTooLong
-		}
-		held.shift(-off)
-		held.base, off = seq, 0
-	}
-	if off > tlshello.MaxStream {
-		return flow.HelloTooLong
-	}
-	end := off + len(payload)
-	if end > len(held.buf) {
-		held.buf = append(held.buf, make([]byte, end-len(held.buf))...)
-	}
-	for _, s := range held.have {
-		lo, hi := max(s.lo, off), min(s.hi, end)
-		if lo < hi && !bytes.Equal(held.buf[lo:hi], payload[lo-off:hi-off]) {
-			return flow.OverlapMismatch
-		}
-	}
-	copy(held.buf[off:], payload) // what was there is equal
-	held.add(span{off, end})
-	return flow.NotDecided
-}
-
-// shift makes room for n bytes before base.
-func (held *heldFlow) shift(n int) {
-	held.buf = append(held.buf, make([]byte, n)...)
-	copy(held.buf[n:], held.buf[:len(held.buf)-n])
-	for i := range held.have {
-		held.have[i].lo += n
-		held.have[i].hi += n
-	}
-}
-
-// add joins s with the spans it touches.
-func (held *heldFlow) add(s span) {
-	i := 0
-	for i < len(held.have) && held.have[i].hi < s.lo {
-		i++
-	}
-	k := i
-	for k < len(held.have) && held.have[k].lo <= s.hi {
-		s.lo, s.hi = min(s.lo, held.have[k].lo), max(s.hi, held.have[k].hi)
-		k++
-	}
-	if i == k {
-		held.have = append(held.have, span{})
-		copy(held.have[i+1:], held.have[i:])
-	} else {
-		held.have = append(held.have[:i+1], held.have[k:]...)
-	}
-	held.have[i] = s
-}
-
-// prefix returns the bytes from base on that have arrived without a hole.
-func (held *heldFlow) prefix() []byte {
-	if len(held.have) == 0 || held.have[0].lo != 0 {
-		return nil
-	}
-	return held.buf[:held.have[0].hi]
 }

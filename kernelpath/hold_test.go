@@ -71,8 +71,9 @@ func newStage(t testing.TB) *stage {
 	}
 	s.h = newHold(&Judge{
 		Rules: func() *decide.Snapshot { return rules }, Names: names,
-		Record: func(e *flowlog.Event) { s.events = append(s.events, *e) },
-	}, m, netset.Of(netip.MustParsePrefix("10.240.0.0/16")))
+		Sources: func() netset.Set { return cluster },
+		Record:  func(e *flowlog.Event) { s.events = append(s.events, *e) },
+	}, m)
 	s.h.reset = func(_ flowKey, seq uint32) { s.resets = append(s.resets, seq) }
 	s.h.now = now
 	return s
@@ -224,6 +225,9 @@ func helloFor(name string) []byte {
 	n, _ := near.Read(b)
 	return b[:n]
 }
+
+// cluster is where the tests' clients are.
+var cluster = netset.Of(netip.MustParsePrefix("10.240.0.0/16"))
 
 var first = uint32(0xfffffe00) // sequence numbers wrap within the hello
 
@@ -512,8 +516,8 @@ func TestADecoyBelowTheStreamIsNotJudged(t *testing.T) {
 		s.handshake(first)
 		s.want(s.client(first-1, append([]byte{0}, decoy...)), pending)
 		s.want(s.server(first+uint32(len(decoy)), nil), released)
-		if len(s.h.begun) != 0 {
-			t.Errorf("%d beginnings are kept", len(s.h.begun))
+		if len(s.h.begun.by) != 0 {
+			t.Errorf("%d beginnings are kept", len(s.h.begun.by))
 		}
 	})
 	t.Run("without-the-answer-to-the-SYN-nothing-is-judged", func(t *testing.T) {
@@ -527,11 +531,11 @@ func TestADecoyBelowTheStreamIsNotJudged(t *testing.T) {
 		s := newStage(t)
 		s.handshake(first)
 		s.pass(begunTime - time.Second)
-		if len(s.h.begun) != 1 {
+		if len(s.h.begun.by) != 1 {
 			t.Error("forgotten too early")
 		}
 		s.pass(begunTime)
-		if len(s.h.begun) != 0 {
+		if len(s.h.begun.by) != 0 {
 			t.Error("not forgotten")
 		}
 	})

@@ -18,14 +18,11 @@ import (
 // Judge decides about flows that are by name. Its functions are called from
 // every queue's thread.
 type Judge struct {
-	Rules  func() *decide.Snapshot // the rules in force; never nil
-	Names  *nametable.Table
-	Record func(*flowlog.Event) // must neither block nor keep the event
-	Now    func() time.Time     // time.Now when nil
-
-	// Sources are the cluster's addresses, which tell the two directions apart;
-	// nil: they are always those of the Config.
-	Sources func() netset.Set
+	Rules   func() *decide.Snapshot // the rules in force; never nil
+	Names   *nametable.Table
+	Sources func() netset.Set    // the cluster's addresses, which tell the two directions apart
+	Record  func(*flowlog.Event) // must neither block nor keep the event
+	Now     func() time.Time     // time.Now when nil
 }
 
 func (j *Judge) now() time.Time {

@@ -41,7 +41,8 @@ func FuzzMessages(f *testing.F) {
 		rules := decide.New(&program.Program{})
 		h := newHold(&Judge{
 			Rules: func() *decide.Snapshot { return rules }, Names: nametable.New(), Record: func(*flowlog.Event) {},
-		}, m, netset.Of(netip.MustParsePrefix("10.240.0.0/16")))
+			Sources: func() netset.Set { return cluster },
+		}, m)
 		h.now = time.Unix(1, 0)
 		q := &queue{hold: h}
 		asked := 0

@@ -106,8 +106,8 @@ func TestBeginningsOfOthersAreKept(t *testing.T) {
 		}
 		s.h.verdicts = s.h.verdicts[:0]
 	}
-	if len(s.h.begun) > begunRoom {
-		t.Errorf("%d beginnings are kept", len(s.h.begun))
+	if len(s.h.begun.by) > begunRoom {
+		t.Errorf("%d beginnings are kept", len(s.h.begun.by))
 	}
 	s.want(s.client(first, helloFor("a.example")), pending)
 	s.wantRecord(flow.RuleMatched)

@@ -28,7 +28,7 @@ func Open(cfg Config, j *Judge) (*Engine, error) {
 		return nil, err
 	}
 	for i := range cfg.Queues {
-		h := newHold(j, cfg.Marks, cfg.Sources)
+		h := newHold(j, cfg.Marks)
 		h.reset, h.tracked = e.reset.send, true
 		e.stats = append(e.stats, h.stats)
 		q, err := openQueue(cfg.FirstQueue+i, h)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 
@@ -200,7 +201,8 @@ func (x box) minus(y box) []box {
 	return out
 }
 
-// Learn puts elements into the learned sets and returns when the kernel has them. Elements that are there already cost nothing.
+// Learn puts elements into the learned sets and returns when the kernel has them.
+// Elements that are there already cost nothing.
 func (p *Path) Learn(elements []Element) error {
 	return p.change(elements, false)
 }
@@ -211,12 +213,10 @@ func (p *Path) Forget(elements []Element) error {
 }
 
 func (p *Path) change(elements []Element, remove bool) error {
-	for len(elements) > 0 {
-		n := min(chunk, len(elements))
-		if err := p.changeSome(elements[:n], remove); err != nil {
+	for some := range slices.Chunk(elements, chunk) {
+		if err := p.changeSome(some, remove); err != nil {
 			return err
 		}
-		elements = elements[n:]
 	}
 	return nil
 }

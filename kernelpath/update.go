@@ -5,6 +5,7 @@ package kernelpath
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -57,7 +58,7 @@ func (p *Path) Update(rules []program.Rule, sources netset.Set, bindings []Eleme
 		}
 	}
 	for name, elements := range remove {
-		for some := range chunks(elements) {
+		for some := range slices.Chunk(elements, chunk) {
 			if err := conn.SetDeleteElements(p.sets[name], some); err != nil {
 				return fmt.Errorf("set %s: %w", name, err)
 			}
@@ -89,23 +90,10 @@ func openBatch() (*nftables.Conn, error) {
 
 // addElements adds elements to a set, as many messages as that takes.
 func addElements(conn *nftables.Conn, set *nftables.Set, elements []nftables.SetElement) error {
-	for some := range chunks(elements) {
+	for some := range slices.Chunk(elements, chunk) {
 		if err := conn.SetAddElements(set, some); err != nil {
 			return fmt.Errorf("set %s: %w", set.Name, err)
 		}
 	}
 	return nil
-}
-
-// chunks parts elements into what fits one message.
-func chunks(elements []nftables.SetElement) func(func([]nftables.SetElement) bool) {
-	return func(yield func([]nftables.SetElement) bool) {
-		for len(elements) > 0 {
-			n := min(chunk, len(elements))
-			if !yield(elements[:n]) {
-				return
-			}
-			elements = elements[n:]
-		}
-	}
 }
