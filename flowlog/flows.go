@@ -4,13 +4,8 @@
 package flowlog
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
-	"io/fs"
+	"bytes"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/internal/linefile"
 )
 
 // Open is a flow that was allowed and has not ended, with what allowed it: so
@@ -44,11 +40,10 @@ func (o Open) Flow(t Tuple) flow.Flow {
 type Flows struct {
 	mu    sync.Mutex
 	open  map[Tuple]Open
-	path  string
-	file  *os.File
-	buf   []byte // lines that are not in the file yet
-	lines int    // in the file
-	err   error  // the first of the file since it was last asked for
+	file  *linefile.File // nil: none
+	buf   []byte         // lines that are not in the file yet
+	lines int            // in the file
+	err   error          // the first of the file since it was last asked for
 }
 
 // maxOpen bounds how many open flows are remembered; beyond it one of the
@@ -67,30 +62,19 @@ func NewFlows() *Flows { return &Flows{open: make(map[Tuple]Open)} }
 // exist is an empty one. Lines that cannot be read are left out and counted.
 func OpenFlows(path string) (f *Flows, unreadable int, err error) {
 	f = NewFlows()
-	f.path = path
-	old, err := os.Open(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
+	f.file, unreadable, err = linefile.Open(path, func(line []byte) bool {
+		t, o, ended, ok := parseLine(string(line))
+		switch {
+		case !ok:
+		case ended:
+			delete(f.open, t)
+		case len(f.open) < maxOpen:
+			f.open[t] = o
+		}
+		return ok
+	})
+	if err != nil {
 		return nil, 0, err
-	default:
-		defer old.Close()
-		s := bufio.NewScanner(old)
-		s.Buffer(make([]byte, 4096), 4096)
-		for s.Scan() {
-			t, o, ended, ok := parseLine(s.Text())
-			switch {
-			case !ok:
-				unreadable++
-			case ended:
-				delete(f.open, t)
-			case len(f.open) < maxOpen:
-				f.open[t] = o
-			}
-		}
-		if s.Err() != nil {
-			unreadable++
-		}
 	}
 	return f, unreadable, f.rewrite()
 }
@@ -165,8 +149,8 @@ func (f *Flows) flush() {
 	if f.file == nil || len(f.buf) == 0 {
 		return
 	}
-	f.lines += strings.Count(string(f.buf), "\n")
-	_, err := f.file.Write(f.buf)
+	f.lines += bytes.Count(f.buf, []byte{'\n'})
+	err := f.file.Append(f.buf)
 	f.buf = f.buf[:0]
 	if err == nil && f.lines > len(f.open)+rewriteAt {
 		err = f.rewrite()
@@ -187,27 +171,17 @@ func (f *Flows) Err() error {
 
 // rewrite replaces the file by what is open, in one step.
 func (f *Flows) rewrite() error {
-	if f.path == "" {
+	if f.file == nil {
 		return nil
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(f.path), ".flows-*")
-	if err != nil {
+	var lines []byte
+	for t, o := range f.open {
+		lines = appendLine(lines, t, o)
+	}
+	if err := f.file.Replace(lines); err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	var buf []byte
-	for t, o := range f.open {
-		buf = appendLine(buf, t, o)
-	}
-	_, err = tmp.Write(buf)
-	if err := errors.Join(err, os.Rename(tmp.Name(), f.path)); err != nil {
-		_ = tmp.Close()
-		return fmt.Errorf("rewrite %s: %w", f.path, err)
-	}
-	if f.file != nil {
-		_ = f.file.Close()
-	}
-	f.file, f.lines, f.buf = tmp, len(f.open), f.buf[:0]
+	f.lines, f.buf = len(f.open), f.buf[:0]
 	return nil
 }
 

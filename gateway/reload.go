@@ -37,13 +37,14 @@ type inForce struct {
 	own     netset.Set      // addresses that no name may lead to
 	resolve program.Resolve // with own in it
 	sources netset.Set
+	digest  string // of the rules
 }
 
 func (g *Gateway) forced(l Loaded) *inForce {
 	own := l.Program.Resolve.Own.Union(netset.OfAddrs(g.host.own...))
 	resolve := l.Program.Resolve
 	resolve.Own = own
-	return &inForce{Loaded: l, own: own, resolve: resolve, sources: l.Program.Visible()}
+	return &inForce{Loaded: l, own: own, resolve: resolve, sources: l.Program.Visible(), digest: digest(l.Program)}
 }
 
 // digest names a set of rules: two programs with one digest decide alike.
@@ -118,13 +119,12 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 		refused(err)
 		return
 	}
-	old := g.force.Load()
-	if digest(l.Program) == digest(old.Program) && slices.Equal(l.APIServer, old.APIServer) {
+	old, next := g.force.Load(), g.forced(l)
+	if next.digest == old.digest && slices.Equal(l.APIServer, old.APIServer) {
 		g.stats.reloadOK.Store(true)
 		g.log.Info("rules unchanged", "rules", len(l.Program.Rules))
 		return
 	}
-	next := g.forced(l)
 	if err := g.exchange(old, next); err != nil {
 		refused(err)
 		return
@@ -141,19 +141,21 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 // first: what is opened by a rule that goes must not be opened again behind the
 // sweep.
 func (g *Gateway) exchange(old, next *inForce) error {
-	now := g.opt.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.force.Store(next)
 	g.rules.Store(decide.New(next.Program))
-	g.names.Drop(func(b nametable.Binding) bool {
+	gone := g.names.Drop(func(b nametable.Binding) bool {
 		return g.dns.Refuses(b.Addr) != flow.NotDecided ||
 			b.Name == old.Program.Cluster.APIName && slices.Contains(old.APIServer, b.Addr)
 	})
 	g.bindAPIServer()
-	if err := g.path.Update(live(next.Program, now), next.sources, g.elements(g.names.All(), now)); err != nil {
+	if err := g.update(); err != nil {
 		g.force.Store(old)
 		g.rules.Store(decide.New(old.Program))
+		for _, b := range gone {
+			g.names.Bind(b)
+		}
 		return err
 	}
 	g.dns.Forget()
@@ -234,7 +236,7 @@ func (g *Gateway) stillAllowed(t flowlog.Tuple) (allowed, known bool) {
 
 // remember notes which rules are in force, for the next process.
 func (g *Gateway) remember() {
-	if err := os.WriteFile(g.rulesFile, []byte(digest(g.force.Load().Program)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(g.rulesFile, []byte(g.force.Load().digest+"\n"), 0o600); err != nil {
 		g.log.Error("rules in force not noted", "err", err)
 	}
 }
@@ -242,5 +244,5 @@ func (g *Gateway) remember() {
 // sameAsBefore reports whether the rules are those of the last process.
 func (g *Gateway) sameAsBefore() bool {
 	b, err := os.ReadFile(g.rulesFile)
-	return err == nil && string(b) == digest(g.force.Load().Program)+"\n"
+	return err == nil && string(b) == g.force.Load().digest+"\n"
 }

@@ -84,24 +84,22 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 				return fmt.Errorf("--mark-mask %q is not a number such as %#x", mask, uint32(kernelpath.DefaultMask))
 			}
 			opt.MarkMask = uint32(m)
-			described, p, err := load(c, file)
-			if err != nil {
+			read := func() (gateway.Loaded, error) {
+				described, p, err := load(c, file)
+				if err != nil {
+					return gateway.Loaded{}, err
+				}
+				return gateway.Loaded{Program: p, APIServer: described.APIServer.Addresses}, nil
+			}
+			if opt.Loaded, err = read(); err != nil {
 				return err
 			}
-			if line := staleLine(p); line != "" {
+			if line := staleLine(opt.Program); line != "" {
 				fmt.Fprintln(c.ErrOrStderr(), line)
 			}
-			opt.Loaded = gateway.Loaded{Program: p, APIServer: described.APIServer.Addresses}
 			opt.Log, opt.Masquerade = log, !noMasquerade
 			if file != "-" {
-				opt.Watch = inputs(c, file)
-				opt.Load = func() (gateway.Loaded, error) {
-					described, p, err := load(c, file)
-					if err != nil {
-						return gateway.Loaded{}, err
-					}
-					return gateway.Loaded{Program: p, APIServer: described.APIServer.Addresses}, nil
-				}
+				opt.Watch, opt.Load = inputs(c, file), read
 				hangup := make(chan os.Signal, 1)
 				signal.Notify(hangup, syscall.SIGHUP)
 				defer signal.Stop(hangup)

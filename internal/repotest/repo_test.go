@@ -29,7 +29,7 @@ type row struct {
 }
 
 var layout = []row{
-	{name: "engine", packages: []string{"internal/interval"}},
+	{name: "engine", packages: []string{"internal/interval", "internal/linefile"}, why: "ranges of anything, and lines of anything in a file"},
 	{
 		name: "algebra", packages: []string{"dnsname", "netset", "portset", "nameset", "flowset"},
 		also: map[string][]string{"nameset": {"dnsname"}, "flowset": {"dnsname", "netset", "portset", "nameset"}},
