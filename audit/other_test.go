@@ -9,11 +9,10 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/audit"
-	"github.com/sallyport/sallyport/catalog"
-	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
 	"github.com/sallyport/sallyport/firewall"
 	"github.com/sallyport/sallyport/firewall/azure"
+	"github.com/sallyport/sallyport/internal/exampletest"
+	"github.com/sallyport/sallyport/program"
 )
 
 func TestTLSInspectionOfTheAPIServerIsFoundAndTurnedOff(t *testing.T) {
@@ -40,31 +39,22 @@ func TestTLSInspectionOfTheAPIServerIsFoundAndTurnedOff(t *testing.T) {
 }
 
 func TestAnExceptionWhoseTimeIsOverIsFound(t *testing.T) {
-	describe := func(until string) *cluster.Cluster {
-		c, err := cluster.Parse("c.yaml", []byte(`cloud: AzureCloud
+	described := func(until string) *program.Program {
+		_, p := exampletest.Compile(t, "c.yaml", []byte(`cloud: AzureCloud
 location: westeurope
 network: {plugin: azure, mode: overlay, nodes: [10.240.0.0/16]}
 allow:
 - {name: vendor.example.com, ports: [https/443], sources: [nodes], reason: migration, until: `+until+`}
 `))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
+		return p
 	}
-	then, err := compile.Compile(describe("2199-01-01"), catalog.Default(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	then := described("2199-01-01")
 	d, _ := firewall.Find("azure-bicep")
 	tr, err := firewall.Translate(d, then)
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, err := compile.Compile(describe("2026-01-31"), catalog.Default(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	now := described("2026-01-31")
 	f := azure.File{Name: tr.Files[0].Name, Data: tr.Files[0].Data}
 	r := run(t, now, f)
 	if got := found(r); !slices.Equal(got, []string{"expired vendor.example.com"}) || r.Findings[0].Check != audit.Expired {

@@ -13,30 +13,21 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/audit"
-	"github.com/sallyport/sallyport/catalog"
-	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
 	"github.com/sallyport/sallyport/firewall"
 	"github.com/sallyport/sallyport/firewall/azure"
+	"github.com/sallyport/sallyport/internal/exampletest"
 	"github.com/sallyport/sallyport/program"
 )
 
 func compiled(t *testing.T, location string) *program.Program {
 	t.Helper()
-	c, err := cluster.Parse("c.yaml", []byte(`cloud: AzureCloud
+	_, p := exampletest.Compile(t, "c.yaml", []byte(`cloud: AzureCloud
 location: `+location+`
 network: {plugin: azure, mode: overlay, nodes: [10.240.0.0/16], pods: [10.244.0.0/16]}
 addOns: [monitoring, azure-policy]
 optional: true
 loadBalancers: [20.50.140.9]
 `))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := compile.Compile(c, catalog.Default(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return p
 }
 

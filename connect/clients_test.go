@@ -20,10 +20,10 @@ import (
 // curl runs curl through the proxy, as a user does who has set HTTPS_PROXY and
 // HTTP_PROXY, and returns what it prints.
 func (r *rig) curl(args ...string) (out string, err error) {
-	r.t.Helper()
+	r.T.Helper()
 	path, err := exec.LookPath("curl")
 	if err != nil {
-		r.t.Skip("curl is not installed")
+		r.T.Skip("curl is not installed")
 	}
 	_, file := r.authorities()
 	cmd := exec.Command(path, append([]string{"-sS", "--max-time", "10", "--cacert", file}, args...)...)
@@ -32,7 +32,7 @@ func (r *rig) curl(args ...string) (out string, err error) {
 			cmd.Env = append(cmd.Env, e)
 		}
 	}
-	proxy := "http://" + r.addr
+	proxy := "http://" + r.Addr
 	cmd.Env = append(cmd.Env, "HTTPS_PROXY="+proxy, "https_proxy="+proxy, "http_proxy="+proxy)
 	b, err := cmd.CombinedOutput()
 	return string(b), err
@@ -50,7 +50,7 @@ func TestCurlReachesAnAllowedNameOverTLS(t *testing.T) {
 		if e.Flow.Proof != flow.ByConnect || e.Flow.App != flow.TLS || e.Flow.Name.String() != "a.example" || e.Flow.Dst != addrA || e.Flow.Port != 443 || e.Decision.Rule != "a" {
 			t.Errorf("%s: record %+v", version, e)
 		}
-		if c := r.wantClosed(1)[0]; c.BytesOut < 500 || c.BytesIn < 500 || !c.Counted || c.Tuple.Dst.Addr() != addrA || c.Tuple.Src.Port() != e.SrcPort {
+		if c := r.WantClosed(1)[0]; c.BytesOut < 500 || c.BytesIn < 500 || !c.Counted || c.Tuple.Dst.Addr() != addrA || c.Tuple.Src.Port() != e.SrcPort {
 			t.Errorf("%s: close record %+v", version, c)
 		}
 	}
@@ -63,7 +63,7 @@ func TestCurlReachesAnAllowedNameOverHTTP(t *testing.T) {
 	if err != nil || out != "plain.example /x?y body"+"plain2.example / body"+"plain.example:8080 /z body" {
 		t.Errorf("%q %v", out, err)
 	}
-	for i, e := range r.recorded(3) {
+	for i, e := range r.Recorded(3) {
 		if e.Decision.Reason != flow.RuleMatched || e.Flow.Proof != flow.ByHost || e.Flow.Dst != addrA || e.Path != Path {
 			t.Errorf("record %d: %+v", i, e)
 		}
@@ -80,7 +80,7 @@ func TestCurlIsToldWhyItIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(out, "HTTP/1.1 403 Forbidden") || !strings.Contains(out, "X-Sallyport-Reason: name-not-allowed") {
 		t.Errorf("https: %q %v", out, err)
 	}
-	r.recorded(2)
+	r.Recorded(2)
 }
 
 // Go's own client, with a hello of 1.5 kB that spans segments.
@@ -90,7 +90,7 @@ func TestGoReachesAllowedNames(t *testing.T) {
 	r.serve(addrEnd, true, echo)
 	pool, _ := r.authorities()
 	tr := &http.Transport{
-		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: r.addr, User: url.UserPassword("me", "secret")}),
+		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: r.Addr, User: url.UserPassword("me", "secret")}),
 		TLSClientConfig: &tls.Config{RootCAs: pool},
 	}
 	defer tr.CloseIdleConnections()
@@ -112,7 +112,7 @@ func TestGoReachesAllowedNames(t *testing.T) {
 			t.Errorf("%s: %q", target, b)
 		}
 	}
-	for _, e := range r.recorded(4) {
+	for _, e := range r.Recorded(4) {
 		if e.Flow.Proof != flow.ByConnect {
 			t.Errorf("record %+v", e)
 		}

@@ -46,15 +46,15 @@ func TestRefusedRequests(t *testing.T) {
 		t.Run(dashed(about), func(t *testing.T) {
 			t.Parallel()
 			r := start(t, proxypath.Limits{})
-			c, br := r.dial()
-			r.send(c, tt.request)
-			res, body := r.read(br, "GET")
+			c, br := r.Dial()
+			r.Send(c, tt.request)
+			res, body := r.Read(br, "GET")
 			if res.StatusCode != tt.status || res.Header.Get("X-Sallyport-Reason") != tt.reason.String() || !strings.Contains(body, tt.reason.Text()) {
 				t.Errorf("got %d %v %q", res.StatusCode, res.Header, body)
 			}
 			r.wantOne(tt.reason)
-			if len(r.dialled) > 0 {
-				t.Errorf("dialled %v", r.dialled)
+			if len(r.Dialled) > 0 {
+				t.Errorf("dialled %v", r.Dialled)
 			}
 		})
 	}
@@ -93,17 +93,17 @@ func TestTheServerReadsOriginForm(t *testing.T) {
 			}
 			r.serveRaw(addrA, play)
 			r.serveRaw(addrRaw, play)
-			c, br := r.dial()
+			c, br := r.Dial()
 			for i := range len(tt.sent) { // one byte each time
-				r.send(c, tt.sent[i:i+1])
+				r.Send(c, tt.sent[i:i+1])
 			}
 			if b := <-got; b != tt.want {
 				t.Errorf("the server got\n%q, want\n%q", b, tt.want)
 			}
-			if res, _ := r.read(br, "GET"); res.StatusCode != 204 {
+			if res, _ := r.Read(br, "GET"); res.StatusCode != 204 {
 				t.Errorf("got %d", res.StatusCode)
 			}
-			r.recorded(1)
+			r.Recorded(1)
 		})
 	}
 }
@@ -112,7 +112,7 @@ func TestTheServerReadsOriginForm(t *testing.T) {
 func TestEveryRequestIsDecided(t *testing.T) {
 	r := start(t, proxypath.Limits{})
 	r.serve(addrA, false, echo)
-	c, br := r.dial()
+	c, br := r.Dial()
 	for _, tt := range []struct{ host, body string }{
 		{"plain.example", ""}, {"plain.example", "5\r\nhello\r\n0\r\n\r\n"}, {"plain2.example", ""}, {"plain.example:8080", ""}, {"plain.example", ""},
 	} {
@@ -120,47 +120,47 @@ func TestEveryRequestIsDecided(t *testing.T) {
 		if tt.body != "" {
 			request, fields, want = "POST", "Transfer-Encoding: chunked\r\n", "hello"
 		}
-		r.send(c, request+" http://"+tt.host+"/x HTTP/1.1\r\nHost: "+tt.host+"\r\n"+fields+"\r\n"+tt.body)
-		if res, body := r.read(br, request); res.StatusCode != 200 || body != tt.host+" /x "+want {
+		r.Send(c, request+" http://"+tt.host+"/x HTTP/1.1\r\nHost: "+tt.host+"\r\n"+fields+"\r\n"+tt.body)
+		if res, body := r.Read(br, request); res.StatusCode != 200 || body != tt.host+" /x "+want {
 			t.Fatalf("%s: %d %q", tt.host, res.StatusCode, body)
 		}
 	}
 	// Pipelined: the second is refused, and what follows it is not looked at.
-	r.send(c, "GET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\n\r\nGET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\nGET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\n\r\n")
-	if res, _ := r.read(br, "GET"); res.StatusCode != 200 {
+	r.Send(c, "GET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\n\r\nGET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\nGET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\n\r\n")
+	if res, _ := r.Read(br, "GET"); res.StatusCode != 200 {
 		t.Errorf("got %d", res.StatusCode)
 	}
-	if res, _ := r.read(br, "GET"); res.StatusCode != 403 {
+	if res, _ := r.Read(br, "GET"); res.StatusCode != 403 {
 		t.Errorf("got %d", res.StatusCode)
 	}
 	if rest, err := io.ReadAll(br); err != nil || len(rest) > 0 {
 		t.Errorf("behind the refusal: %q %v", rest, err)
 	}
-	events := r.recorded(7)
+	events := r.Recorded(7)
 	if events[6].Decision.Reason != flow.NameNotAllowed {
 		t.Errorf("record %+v", events[6])
 	}
 	var ports []uint16
-	for _, d := range r.dialled {
+	for _, d := range r.Dialled {
 		ports = append(ports, d.Port())
 	}
 	if !slices.Equal(ports, []uint16{80, 80, 8080, 80}) { // one connection is kept: that of the last request
 		t.Errorf("dialled ports %v", ports)
 	}
-	r.wantClosed(6)
+	r.WantClosed(6)
 }
 
 func TestExpectContinueThroughTheProxy(t *testing.T) {
 	r := start(t, proxypath.Limits{})
 	r.serve(addrA, false, echo)
-	c, br := r.dial()
-	r.send(c, "POST http://plain.example/x HTTP/1.1\r\nHost: plain.example\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+	c, br := r.Dial()
+	r.Send(c, "POST http://plain.example/x HTTP/1.1\r\nHost: plain.example\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
 	if line, _ := br.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
 		t.Fatalf("got %q", line)
 	}
 	_, _ = br.ReadString('\n')
-	r.send(c, "hello")
-	if _, body := r.read(br, "POST"); body != "plain.example /x hello" {
+	r.Send(c, "hello")
+	if _, body := r.Read(br, "POST"); body != "plain.example /x hello" {
 		t.Errorf("got %q", body)
 	}
 }
@@ -171,20 +171,20 @@ func TestATunnelMayFollowARequest(t *testing.T) {
 	r := start(t, proxypath.Limits{})
 	r.serve(addrA, false, echo)
 	r.serveRaw(addrRaw, func(c net.Conn) { _, _ = io.Copy(c, c) })
-	c, br := r.dial()
-	r.send(c, "GET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\n\r\n")
-	r.read(br, "GET")
-	r.send(c, "CONNECT 20.0.0.9:443 HTTP/1.1\r\nHost: 20.0.0.9:443\r\n\r\n")
+	c, br := r.Dial()
+	r.Send(c, "GET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\n\r\n")
+	r.Read(br, "GET")
+	r.Send(c, "CONNECT 20.0.0.9:443 HTTP/1.1\r\nHost: 20.0.0.9:443\r\n\r\n")
 	if res, err := http.ReadResponse(br, &http.Request{Method: "CONNECT"}); err != nil || res.StatusCode != 200 {
 		t.Fatalf("%v %v", res, err)
 	}
-	r.send(c, "ping")
+	r.Send(c, "ping")
 	b := make([]byte, 4)
 	if _, err := io.ReadFull(br, b); err != nil || string(b) != "ping" {
 		t.Errorf("%q %v", b, err)
 	}
 	_ = c.Close()
-	if cl := r.wantClosed(2)[1]; cl.BytesOut != 4 || cl.BytesIn != 4 {
+	if cl := r.WantClosed(2)[1]; cl.BytesOut != 4 || cl.BytesIn != 4 {
 		t.Errorf("close record %+v", cl)
 	}
 }
@@ -198,9 +198,9 @@ func TestWhatIsNoRequestIsReset(t *testing.T) {
 	} {
 		t.Run(dashed(about), func(t *testing.T) {
 			r := start(t, proxypath.Limits{})
-			c, br := r.dial()
-			r.send(c, sent)
-			r.wantReset(br)
+			c, br := r.Dial()
+			r.Send(c, sent)
+			r.WantReset(br)
 			r.wantOne(flow.NotHTTP)
 		})
 	}

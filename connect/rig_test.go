@@ -21,7 +21,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,6 +37,7 @@ import (
 	"github.com/sallyport/sallyport/portset"
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/proxypath"
+	"github.com/sallyport/sallyport/proxypath/proxytest"
 	"github.com/sallyport/sallyport/resolver"
 )
 
@@ -99,22 +99,14 @@ func aProgram() *program.Program {
 
 // rig is a proxy between real clients and servers that the test plays.
 type rig struct {
-	t      *testing.T
-	addr   string
-	proxy  *proxypath.Proxy
-	cancel context.CancelFunc
-	ended  chan error
+	*proxytest.World
+	proxy *proxypath.Proxy
 
-	mu      sync.Mutex
-	rules   *decide.Snapshot
-	now     time.Time
-	events  []flowlog.Event
-	closed  []flowlog.Closed
-	servers map[netip.Addr]string // where an address leads
-	dialled []netip.AddrPort
-	names   map[string][]string // what upstreams answer
-	src     netip.Addr          // who clients are; themselves when not valid
-	atDial  func()              // called while a server is dialled; nil: nothing is
+	rules  *decide.Snapshot
+	now    time.Time
+	names  map[string][]string // what upstreams answer
+	src    netip.Addr          // who clients are; themselves when not valid
+	atDial func()              // called while a server is dialled; nil: nothing is
 }
 
 // start runs a proxy for which loopback clients are nodes; the test ends when it
@@ -126,7 +118,7 @@ func start(t *testing.T, limits proxypath.Limits) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{
-		t: t, rules: decide.New(p), now: noon, servers: make(map[netip.Addr]string), ended: make(chan error, 1),
+		World: proxytest.New(t), rules: decide.New(p), now: noon,
 		names: map[string][]string{
 			"a.example": {addrA.String(), addrA2.String()}, "b.example": {addrA.String()}, "x.sub.example": {addrA.String()},
 			"plain.example": {addrA.String()}, "plain2.example": {addrA.String()}, "raw.example": {addrA.String()},
@@ -139,49 +131,23 @@ func start(t *testing.T, limits proxypath.Limits) *rig {
 		limits.Linger = 200 * time.Millisecond
 	}
 	now := func() time.Time { return get(r, &r.now) }
-	record := func(e *flowlog.Event) { r.set(func() { r.events = append(r.events, *e) }) }
 	lookup := resolver.New(resolver.Config{
 		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Resolve: func() program.Resolve { return p.Resolve },
-		Bind: func(dnsname.Name, []netip.Addr, time.Duration) error { return nil }, Record: record, Now: now, Exchange: r.upstream,
+		Bind: func(dnsname.Name, []netip.Addr, time.Duration) error { return nil }, Record: r.Record, Now: now, Exchange: r.upstream,
 	})
 	r.proxy = New(Config{Hello: 500 * time.Millisecond, Config: proxypath.Config{
-		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Lookup: lookup.Lookup, Record: record,
-		End: func(c flowlog.Closed) { r.set(func() { r.closed = append(r.closed, c) }) },
+		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Lookup: lookup.Lookup, Record: r.Record,
+		End: r.End,
 		Own: func() netset.Set { return p.Resolve.Own }, Now: now, Dial: r.dialServer, Limits: limits,
 	}})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.addr = l.Addr().String()
-	ctx, cancel := context.WithCancel(t.Context())
-	r.cancel = cancel
-	go func() { r.ended <- r.proxy.Serve(ctx, elsewhere{l, r}) }()
-	t.Cleanup(func() {
-		cancel()
-		select {
-		case err := <-r.ended:
-			if err != nil {
-				t.Errorf("Serve: %v", err)
-			}
-		case <-time.After(5 * time.Second):
-			t.Error("Serve does not end")
-		}
-	})
+	r.Serve(func(ctx context.Context, l net.Listener) error { return r.proxy.Serve(ctx, elsewhere{l, r}) })
 	return r
 }
 
 func get[T any](r *rig, v *T) T {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Mu.Lock()
+	defer r.Mu.Unlock()
 	return *v
-}
-
-// set changes the tests' world while the proxy looks at it.
-func (r *rig) set(change func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change()
 }
 
 // upstream plays the DNS server that is asked.
@@ -197,17 +163,12 @@ func (r *rig) upstream(_ context.Context, _ netip.AddrPort, q *dns.Msg) (*dns.Ms
 	return m, nil
 }
 
+// dialServer is DialServer for a test that watches it.
 func (r *rig) dialServer(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	r.set(func() { r.dialled = append(r.dialled, addr) })
 	if f := get(r, &r.atDial); f != nil {
 		f()
 	}
-	to := get(r, &r.servers)[addr.Addr()]
-	if to == "" {
-		return nil, errors.New("connection refused")
-	}
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", to)
+	return r.DialServer(ctx, addr)
 }
 
 // elsewhere accepts connections as if clients were at the rig's src.
@@ -235,31 +196,8 @@ func (l elsewhere) Accept() (net.Conn, error) {
 
 // serveRaw plays a server at addr: each connection is given to handle.
 func (r *rig) serveRaw(addr netip.Addr, handle func(net.Conn)) {
-	r.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	r.t.Cleanup(func() {
-		_ = l.Close()
-		r.cancel()
-		wg.Wait()
-	})
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-				handle(c)
-			})
-		}
-	})
-	r.set(func() { r.servers[addr] = l.Addr().String() })
+	r.T.Helper()
+	r.ServeRaw(addr, func(c net.Conn, _ *bufio.Reader) { handle(c) })
 }
 
 // collect plays a server at addr that says nothing and notes what it gets, with
@@ -286,10 +224,10 @@ func (r *rig) collect(addr netip.Addr) (got func() string) {
 // serve plays an HTTP server at addr, over TLS with the test's certificate when
 // secure is set.
 func (r *rig) serve(addr netip.Addr, secure bool, handler http.HandlerFunc) {
-	r.t.Helper()
+	r.T.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	srv := &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate()}}}
 	go func() {
@@ -299,8 +237,8 @@ func (r *rig) serve(addr netip.Addr, secure bool, handler http.HandlerFunc) {
 			_ = srv.Serve(l)
 		}
 	}()
-	r.t.Cleanup(func() { _ = srv.Close() })
-	r.set(func() { r.servers[addr] = l.Addr().String() })
+	r.T.Cleanup(func() { _ = srv.Close() })
+	r.Set(func() { r.Servers[addr] = l.Addr().String() })
 }
 
 // echo answers with the host, the target and the body it got.
@@ -329,66 +267,33 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 
 // authorities returns what trusts the certificate, and a file of it.
 func (r *rig) authorities() (*x509.CertPool, string) {
-	r.t.Helper()
+	r.T.Helper()
 	der := certificate().Certificate[0]
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(parsed)
-	file := filepath.Join(r.t.TempDir(), "ca.pem")
+	file := filepath.Join(r.T.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return pool, file
 }
 
-// dial connects as a client.
-func (r *rig) dial() (*net.TCPConn, *bufio.Reader) {
-	r.t.Helper()
-	c, err := net.Dial("tcp", r.addr)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
-	r.t.Cleanup(func() { _ = c.Close() })
-	return c.(*net.TCPConn), bufio.NewReader(c)
-}
-
-func (r *rig) send(c net.Conn, s string) {
-	r.t.Helper()
-	if _, err := io.WriteString(c, s); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// read reads one response with its body.
-func (r *rig) read(br *bufio.Reader, method string) (res *http.Response, body string) {
-	r.t.Helper()
-	res, err := http.ReadResponse(br, &http.Request{Method: method})
-	if err != nil {
-		r.t.Fatalf("read the answer: %v", err)
-	}
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatalf("read the body of the answer: %v after %d bytes", err, len(b))
-	}
-	return res, string(b)
-}
-
 // tunnel opens a tunnel to host:port and reads the 200.
 func (r *rig) tunnel(to string) (*net.TCPConn, *bufio.Reader) {
-	r.t.Helper()
-	c, br := r.dial()
-	r.send(c, "CONNECT "+to+" HTTP/1.1\r\nHost: "+to+"\r\n\r\n")
+	r.T.Helper()
+	c, br := r.Dial()
+	r.Send(c, "CONNECT "+to+" HTTP/1.1\r\nHost: "+to+"\r\n\r\n")
 	for {
 		line, err := br.ReadString('\n')
 		if err != nil {
-			r.t.Fatalf("CONNECT %s: %v", to, err)
+			r.T.Fatalf("CONNECT %s: %v", to, err)
 		}
 		if strings.HasPrefix(line, "HTTP/") && !strings.HasPrefix(line, "HTTP/1.1 200 ") {
-			r.t.Fatalf("CONNECT %s: %s", to, line)
+			r.T.Fatalf("CONNECT %s: %s", to, line)
 		}
 		if line == "\r\n" {
 			return c, br
@@ -396,61 +301,20 @@ func (r *rig) tunnel(to string) (*net.TCPConn, *bufio.Reader) {
 	}
 }
 
-// recorded waits for n records and returns them.
-func (r *rig) recorded(n int) []flowlog.Event {
-	r.t.Helper()
-	for range 300 {
-		if len(get(r, &r.events)) >= n {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	events := slices.Clone(get(r, &r.events))
-	if len(events) != n {
-		r.t.Fatalf("%d records, want %d: %+v", len(events), n, events)
-	}
-	return events
-}
-
 // wantOne checks that there is one record, with the given reason.
 func (r *rig) wantOne(reason flow.Reason) flowlog.Event {
-	r.t.Helper()
-	e := r.recorded(1)[0]
+	r.T.Helper()
+	e := r.Recorded(1)[0]
 	if e.Decision.Reason != reason || allowed(e.Decision) != (reason == flow.RuleMatched || reason == flow.AddressMatched) {
-		r.t.Errorf("record %+v %s, want %v", e.Decision, e.Detail, reason)
+		r.T.Errorf("record %+v %s, want %v", e.Decision, e.Detail, reason)
 	}
 	if e.Path != Path || e.SrcPort == 0 || !e.Flow.Src.IsValid() || e.At.IsZero() {
-		r.t.Errorf("record lacks who and when: %+v", e)
+		r.T.Errorf("record lacks who and when: %+v", e)
 	}
 	if !allowed(e.Decision) && e.Flow.Proof == flow.ByConnect {
-		r.t.Errorf("a denied flow seems proved: %+v", e)
+		r.T.Errorf("a denied flow seems proved: %+v", e)
 	}
 	return e
-}
-
-// wantClosed waits for n close records and returns them.
-func (r *rig) wantClosed(n int) []flowlog.Closed {
-	r.t.Helper()
-	for range 300 {
-		if len(get(r, &r.closed)) >= n {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	closed := slices.Clone(get(r, &r.closed))
-	if len(closed) != n {
-		r.t.Fatalf("%d close records, want %d", len(closed), n)
-	}
-	return closed
-}
-
-// wantReset checks that the client is told by a reset and got nothing else.
-func (r *rig) wantReset(br io.Reader) {
-	r.t.Helper()
-	b, err := io.ReadAll(br)
-	if err == nil || !strings.Contains(err.Error(), "reset") || len(b) > 0 {
-		r.t.Errorf("read %q, %v, want a reset", b, err)
-	}
 }
 
 // hello returns a whole ClientHello for name, as crypto/tls sends it.

@@ -80,13 +80,13 @@ func TestRefusedTunnels(t *testing.T) {
 		t.Run(dashed(about), func(t *testing.T) {
 			t.Parallel()
 			r := start(t, proxypath.Limits{})
-			c, br := r.dial()
+			c, br := r.Dial()
 			fields := tt.fields
 			if fields == "" {
 				fields = "Host: " + tt.target + "\r\n"
 			}
-			r.send(c, "CONNECT "+tt.target+" HTTP/1.1\r\n"+fields+"\r\n")
-			res, body := r.read(br, "GET")
+			r.Send(c, "CONNECT "+tt.target+" HTTP/1.1\r\n"+fields+"\r\n")
+			res, body := r.Read(br, "GET")
 			if res.StatusCode != tt.status || res.Header.Get("X-Sallyport-Reason") != tt.reason.String() || !res.Close {
 				t.Errorf("got %d %v", res.StatusCode, res.Header)
 			}
@@ -99,7 +99,7 @@ func TestRefusedTunnels(t *testing.T) {
 			if e := r.wantOne(tt.reason); e.Flow.Proof != flow.Unproved && e.Flow.Proof != flow.ByHost && e.Flow.Proof != flow.ByAddress {
 				t.Errorf("record %+v", e)
 			}
-			if d := get(r, &r.dialled); len(d) > 0 {
+			if d := get(r, &r.Dialled); len(d) > 0 {
 				t.Errorf("dialled %v", d)
 			}
 		})
@@ -109,9 +109,9 @@ func TestRefusedTunnels(t *testing.T) {
 func TestAServerThatCannotBeReachedIsToldAsSuch(t *testing.T) {
 	for _, target := range []string{"dead.example:443", "20.0.0.9:443"} {
 		r := start(t, proxypath.Limits{})
-		c, br := r.dial()
-		r.send(c, "CONNECT "+target+" HTTP/1.1\r\nHost: "+target+"\r\n\r\n")
-		if res, _ := r.read(br, "GET"); res.StatusCode != 502 {
+		c, br := r.Dial()
+		r.Send(c, "CONNECT "+target+" HTTP/1.1\r\nHost: "+target+"\r\n\r\n")
+		if res, _ := r.Read(br, "GET"); res.StatusCode != 502 {
 			t.Errorf("%s: %d", target, res.StatusCode)
 		}
 		r.wantOne(flow.UpstreamFailed)
@@ -165,11 +165,11 @@ func TestDeniedInside(t *testing.T) {
 			r := start(t, proxypath.Limits{})
 			got := r.collect(addrA)
 			c, br := r.tunnel("a.example:443")
-			r.send(c, tt.sent)
+			r.Send(c, tt.sent)
 			if tt.ends {
 				_ = c.CloseWrite()
 			}
-			r.wantReset(br)
+			r.WantReset(br)
 			e := r.wantOne(tt.reason)
 			seen := e.Flow.Name.String() + string(e.NameBytes[:e.NameLen])
 			if seen != tt.name || e.Flow.Dst != addrA || e.Flow.Port != 443 {
@@ -178,7 +178,7 @@ func TestDeniedInside(t *testing.T) {
 			if b := got(); b != "reset" {
 				t.Errorf("the server got %q, want a reset alone", b)
 			}
-			if n := len(get(r, &r.closed)); n > 0 {
+			if n := len(get(r, &r.Closed)); n > 0 {
 				t.Errorf("%d close records of a flow that never was", n)
 			}
 		})
@@ -193,7 +193,7 @@ func TestAServerThatSpeaksFirstIsNotHeardBeforeTheVerdict(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	})
 	_, br := r.tunnel("a.example:443")
-	r.wantReset(br)
+	r.WantReset(br)
 	r.wantOne(flow.HelloTimeout)
 }
 
@@ -214,20 +214,20 @@ func TestBytesBehindCONNECTBeforeItsAnswerAreRefused(t *testing.T) {
 			got := r.collect(addrA)
 			gotRaw := r.collect(addrRaw)
 			request := "CONNECT " + tt.target + " HTTP/1.1\r\nHost: " + tt.target + "\r\n\r\n"
-			c, br := r.dial()
+			c, br := r.Dial()
 			early := string(hello(t, "a.example"))
 			if !tt.later {
-				r.send(c, request+early)
+				r.Send(c, request+early)
 			} else {
-				r.set(func() {
+				r.Set(func() {
 					r.atDial = func() {
 						_, _ = io.WriteString(c, early)
 						time.Sleep(50 * time.Millisecond)
 					}
 				})
-				r.send(c, request)
+				r.Send(c, request)
 			}
-			if res, _ := r.read(br, "GET"); res.StatusCode != 400 {
+			if res, _ := r.Read(br, "GET"); res.StatusCode != 400 {
 				t.Errorf("got %d", res.StatusCode)
 			}
 			e := r.wantOne(flow.MalformedRequest)
@@ -235,7 +235,7 @@ func TestBytesBehindCONNECTBeforeItsAnswerAreRefused(t *testing.T) {
 				t.Errorf("detail %q", e.Detail)
 			}
 			if !tt.later {
-				if d := get(r, &r.dialled); len(d) > 0 {
+				if d := get(r, &r.Dialled); len(d) > 0 {
 					t.Errorf("dialled %v", d)
 				}
 				return
@@ -256,10 +256,10 @@ func TestANameOnAnAddressThatARuleHoldsIsStillProved(t *testing.T) {
 		"a.example": flow.RuleMatched, "b.example": flow.NameAddressMismatch, "evil.example": flow.NameNotAllowed,
 	} {
 		r := start(t, proxypath.Limits{})
-		r.set(func() { r.names["a.example"] = []string{addrRaw.String()} })
+		r.Set(func() { r.names["a.example"] = []string{addrRaw.String()} })
 		r.serveRaw(addrRaw, func(c net.Conn) { _, _ = io.Copy(c, c) })
 		c, _ := r.tunnel("a.example:443")
-		r.send(c, string(hello(t, sni)))
+		r.Send(c, string(hello(t, sni)))
 		if e := r.wantOne(want); e.Flow.Name.String() != sni || allowed(e.Decision) != (e.Flow.Proof == flow.ByConnect) {
 			t.Errorf("%s: record %+v", sni, e.Flow)
 		}
@@ -293,7 +293,7 @@ func TestHellosInPiecesPass(t *testing.T) {
 			_ = c.SetNoDelay(true)
 			for b := tt.sent; len(b) > 0; {
 				n := min(tt.piece, len(b))
-				r.send(c, string(b[:n]))
+				r.Send(c, string(b[:n]))
 				b = b[n:]
 				if tt.piece == 1 && len(b)%8 == 0 {
 					time.Sleep(time.Millisecond / 4) // so that most of them are segments of their own
@@ -323,15 +323,15 @@ func TestFormsOfCONNECT(t *testing.T) {
 			t.Parallel()
 			r := start(t, proxypath.Limits{})
 			r.serveRaw(addrA, func(c net.Conn) { _, _ = io.Copy(c, c) })
-			c, br := r.dial()
-			r.send(c, request)
+			c, br := r.Dial()
+			r.Send(c, request)
 			want := "HTTP/1.1 200 Connection established\r\n\r\n"
 			head := make([]byte, len(want))
 			if _, err := io.ReadFull(br, head); err != nil || string(head) != want {
 				t.Fatalf("%q %v", head, err)
 			}
 			sent := hello(t, "a.example")
-			r.send(c, string(sent))
+			r.Send(c, string(sent))
 			back := make([]byte, len(sent))
 			if _, err := io.ReadFull(br, back); err != nil || !bytes.Equal(back, sent) {
 				t.Errorf("%v", err)
@@ -364,7 +364,7 @@ func TestTunnelsThatAreNotLookedInto(t *testing.T) {
 			if line, _ := br.ReadString('\n'); line != "SSH-2.0-server\r\n" {
 				t.Fatalf("got %q", line)
 			}
-			r.send(c, "CONNECT x HTTP/1.1\r\n")
+			r.Send(c, "CONNECT x HTTP/1.1\r\n")
 			_ = c.CloseWrite()
 			if b, err := io.ReadAll(br); err != nil || string(b) != "CONNECT x HTTP/1.1\r\n" {
 				t.Errorf("%q %v", b, err)
@@ -373,7 +373,7 @@ func TestTunnelsThatAreNotLookedInto(t *testing.T) {
 			if e.Flow.Proof != want.proof || e.Flow.App != flow.Raw || e.Flow.Dst != want.dst {
 				t.Errorf("record %+v", e)
 			}
-			if cl := r.wantClosed(1)[0]; cl.BytesOut != 20 || cl.BytesIn != 36 {
+			if cl := r.WantClosed(1)[0]; cl.BytesOut != 20 || cl.BytesIn != 36 {
 				t.Errorf("close record %+v", cl)
 			}
 		})
@@ -399,13 +399,13 @@ func TestHalfClosesAreCarriedOver(t *testing.T) {
 			})
 			c, br := r.tunnel("a.example:443")
 			sent := string(hello(t, "a.example"))
-			r.send(c, sent)
+			r.Send(c, sent)
 			if first == "server" {
 				if b, err := io.ReadAll(br); err != nil || string(b) != "bye" {
 					t.Errorf("%q %v", b, err)
 				}
 			}
-			r.send(c, "later")
+			r.Send(c, "later")
 			_ = c.CloseWrite()
 			if b := <-got; b != sent+"later" {
 				t.Errorf("the server got %d bytes, want %d", len(b), len(sent)+5)
@@ -415,7 +415,7 @@ func TestHalfClosesAreCarriedOver(t *testing.T) {
 					t.Errorf("%q %v", b, err)
 				}
 			}
-			if cl := r.wantClosed(1)[0]; cl.BytesOut != uint64(len(sent)+5) || cl.BytesIn != 3 {
+			if cl := r.WantClosed(1)[0]; cl.BytesOut != uint64(len(sent)+5) || cl.BytesIn != 3 {
 				t.Errorf("close record %+v", cl)
 			}
 		})
@@ -449,7 +449,7 @@ func TestMuchPassesBothWaysAtOnce(t *testing.T) {
 		t.Errorf("not what was sent comes back: %v", err)
 	}
 	n := uint64(size / len(chunk) * len(chunk))
-	if cl := r.wantClosed(1)[0]; cl.BytesOut != n || cl.BytesIn != n {
+	if cl := r.WantClosed(1)[0]; cl.BytesOut != n || cl.BytesIn != n {
 		t.Errorf("close record %+v", cl)
 	}
 }
@@ -460,17 +460,17 @@ func TestAnIdleTunnelIsCut(t *testing.T) {
 	c, br := r.tunnel("raw.example:22")
 	for range 10 { // longer than the limit in all
 		time.Sleep(150 * time.Millisecond)
-		r.send(c, "x")
+		r.Send(c, "x")
 		if _, err := br.ReadByte(); err != nil {
 			t.Fatalf("cut while something moves: %v", err)
 		}
 	}
 	begin := time.Now()
-	r.wantReset(br)
+	r.WantReset(br)
 	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("cut after %v", took)
 	}
-	if cl := r.wantClosed(1)[0]; cl.BytesOut != 10 || cl.BytesIn != 10 {
+	if cl := r.WantClosed(1)[0]; cl.BytesOut != 10 || cl.BytesIn != 10 {
 		t.Errorf("close record %+v", cl)
 	}
 }
@@ -480,21 +480,21 @@ func TestTooManyConnectionsAreRefused(t *testing.T) {
 	r.serveRaw(addrA, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	first, _ := r.tunnel("raw.example:22")
 	r.tunnel("raw.example:22")
-	r.recorded(2)                                      // which are written behind the answer
-	if c, err := net.Dial("tcp", r.addr); err == nil { // else the reset was here before the dial was over
-		r.wantReset(c)
+	r.Recorded(2)                                      // which are written behind the answer
+	if c, err := net.Dial("tcp", r.Addr); err == nil { // else the reset was here before the dial was over
+		r.WantReset(c)
 		_ = c.Close()
 	}
-	if e := r.recorded(3)[2]; e.Decision.Reason != flow.Overload {
+	if e := r.Recorded(3)[2]; e.Decision.Reason != flow.Overload {
 		t.Errorf("record %+v", e)
 	}
-	r.set(func() { r.src = netip.MustParseAddr("10.240.0.7") })
+	r.Set(func() { r.src = netip.MustParseAddr("10.240.0.7") })
 	r.tunnel("raw.example:22") // another source has its own room
-	r.set(func() { r.src = netip.Addr{} })
+	r.Set(func() { r.src = netip.Addr{} })
 	_ = first.Close()
-	r.wantClosed(1)
+	r.WantClosed(1)
 	for range 100 { // its place is free a moment after its close record
-		if c, err := net.Dial("tcp", r.addr); err == nil {
+		if c, err := net.Dial("tcp", r.Addr); err == nil {
 			_, _ = io.WriteString(c, "CONNECT raw.example:22 HTTP/1.0\r\n\r\n")
 			line, err := bufio.NewReader(c).ReadString('\n')
 			_ = c.Close()
@@ -514,9 +514,9 @@ func TestTheSourceIsJudged(t *testing.T) {
 	} {
 		r := start(t, proxypath.Limits{})
 		r.serveRaw(addrA, func(c net.Conn) { _, _ = io.Copy(c, c) })
-		r.set(func() { r.src = netip.MustParseAddr(src) })
-		c, br := r.dial()
-		r.send(c, "CONNECT raw.example:22 HTTP/1.0\r\n\r\n")
+		r.Set(func() { r.src = netip.MustParseAddr(src) })
+		c, br := r.Dial()
+		r.Send(c, "CONNECT raw.example:22 HTTP/1.0\r\n\r\n")
 		if line, _ := br.ReadString('\n'); strings.Contains(line, " 200 ") != (want == flow.RuleMatched) {
 			t.Errorf("%s: %q", src, line)
 		}
@@ -529,12 +529,12 @@ func TestTheSourceIsJudged(t *testing.T) {
 // The end of a rule cuts the tunnels that it allowed, with a record.
 func TestSweepCutsWhatIsNoLongerAllowed(t *testing.T) {
 	r := start(t, proxypath.Limits{})
-	r.set(func() { r.now = noon.Add(-time.Hour); r.names["old.example"] = []string{addrA.String()} })
+	r.Set(func() { r.now = noon.Add(-time.Hour); r.names["old.example"] = []string{addrA.String()} })
 	r.serveRaw(addrA, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	open := func(name string) io.Reader {
 		c, br := r.tunnel(name + ":443")
 		sent := hello(t, name)
-		r.send(c, string(sent))
+		r.Send(c, string(sent))
 		if _, err := io.ReadFull(br, sent); err != nil {
 			t.Fatal(err)
 		}
@@ -544,17 +544,17 @@ func TestSweepCutsWhatIsNoLongerAllowed(t *testing.T) {
 	if n := r.proxy.Sweep(); n != 0 {
 		t.Errorf("%d cut before the end", n)
 	}
-	r.set(func() { r.now = noon })
+	r.Set(func() { r.now = noon })
 	if n := r.proxy.Sweep(); n != 1 {
 		t.Errorf("%d cut", n)
 	}
-	r.wantReset(old)
-	if e := r.recorded(3)[2]; e.Decision.Reason != flow.RuleExpired {
+	r.WantReset(old)
+	if e := r.Recorded(3)[2]; e.Decision.Reason != flow.RuleExpired {
 		t.Errorf("record %+v", e)
 	}
-	r.wantClosed(1)
-	r.cancel()
-	r.wantReset(kept)
+	r.WantClosed(1)
+	r.Stop()
+	r.WantReset(kept)
 }
 
 func TestServeEndsWithTunnelsInEveryState(t *testing.T) {
@@ -565,17 +565,17 @@ func TestServeEndsWithTunnelsInEveryState(t *testing.T) {
 		_, open := r.tunnel("raw.example:22")
 		_, held := r.tunnel("a.example:443")
 		idle, half := r.half("CONN"), r.half("CONNECT a.example:443 HTTP/1.1\r\nHo")
-		r.recorded(1)
+		r.Recorded(1)
 		begin := time.Now()
-		r.cancel()
+		r.Stop()
 		for _, br := range []io.Reader{open, held, idle, half} {
-			r.wantReset(br)
+			r.WantReset(br)
 		}
-		if err := <-r.ended; err != nil || time.Since(begin) > time.Second {
+		if err := <-r.Ended; err != nil || time.Since(begin) > time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
-		r.ended <- nil
-		for _, e := range r.recorded(len(get(r, &r.events))) {
+		r.Ended <- nil
+		for _, e := range r.Recorded(len(get(r, &r.Events))) {
 			if e.Flow.Name.String() == "a.example" && allowed(e.Decision) {
 				t.Errorf("a tunnel without a hello was let through: %+v", e)
 			}
@@ -592,7 +592,7 @@ func TestServeEndsWithTunnelsInEveryState(t *testing.T) {
 
 // half sends the beginning of a request.
 func (r *rig) half(s string) io.Reader {
-	c, br := r.dial()
-	r.send(c, s)
+	c, br := r.Dial()
+	r.Send(c, s)
 	return br
 }

@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport/sallyport/catalog"
 	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
+	"github.com/sallyport/sallyport/internal/exampletest"
 	"github.com/sallyport/sallyport/lab"
 	"github.com/sallyport/sallyport/lab/client"
 	"github.com/sallyport/sallyport/lab/internet"
@@ -68,15 +67,7 @@ allow:
 // compiled returns a cluster and its program.
 func compiled(t *testing.T, text string) (*cluster.Cluster, *program.Program) {
 	t.Helper()
-	c, err := cluster.Parse("cluster.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := compile.Compile(c, catalog.Default(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, p
+	return exampletest.Compile(t, "cluster.yaml", []byte(text))
 }
 
 func addrPort(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }

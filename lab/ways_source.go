@@ -110,15 +110,8 @@ func needsNft(*Plan) error {
 }
 
 func marked(what string, mark uint32) Try {
-	return Try{What: what, Want: []flow.Reason{flow.NameNotAllowed}, Do: func(ctx context.Context, e *Env) (leaked bool, detail string, err error) {
-		_, at, err := e.Shared(ctx)
-		if err != nil {
-			return false, "", err
-		}
-		hello, err := refusedHello(e, "")
-		if err != nil {
-			return false, "", err
-		}
+	refused := saidThere(what, []flow.Reason{flow.NameNotAllowed}, refusedHello)
+	return Try{What: what, Want: refused.Want, Do: func(ctx context.Context, e *Env) (leaked bool, detail string, err error) {
 		nft := func(script string) error {
 			r, err := e.Lab.Gateway.Run(ctx, Cmd{Argv: []string{"nft", script}})
 			if err == nil && r.Code != 0 {
@@ -132,6 +125,6 @@ func marked(what string, mark uint32) Try {
 			return false, "", err
 		}
 		defer func() { err = errors.Join(err, nft("delete table "+table)) }()
-		return e.SayHello(ctx, at, hello)
+		return refused.Do(ctx, e)
 	}}
 }

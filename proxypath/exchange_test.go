@@ -58,7 +58,7 @@ func TestAnswers(t *testing.T) {
 			t.Parallel()
 			for _, size := range []int{len(tt.answer), 1} {
 				r := start(t, Limits{})
-				r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+				r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 					for readHeadOf(br) != "" {
 						for i := 0; i < len(tt.answer); i += size {
 							_, _ = io.WriteString(c, tt.answer[i:i+size])
@@ -76,8 +76,8 @@ func TestAnswers(t *testing.T) {
 					version = "1.1"
 				}
 				request := method + " / HTTP/" + version + "\r\nHost: a.example\r\n" + tt.more + "\r\n"
-				c, br := r.dial()
-				r.send(c, request)
+				c, br := r.Dial()
+				r.Send(c, request)
 				b := make([]byte, len(tt.answer))
 				if _, err := io.ReadFull(br, b); err != nil || string(b) != tt.answer {
 					t.Fatalf("got %q %v", b, err)
@@ -88,11 +88,11 @@ func TestAnswers(t *testing.T) {
 					}
 					continue
 				}
-				r.send(c, request)
+				r.Send(c, request)
 				if _, err := io.ReadFull(br, b); err != nil || string(b) != tt.answer {
 					t.Errorf("the second time: %q %v", b, err)
 				}
-				r.recorded(2)
+				r.Recorded(2)
 				if len(r.wentTo()) != 1 {
 					t.Errorf("dialled %v", r.wentTo())
 				}
@@ -104,12 +104,12 @@ func TestAnswers(t *testing.T) {
 // An interim answer is not for a client of HTTP/1.0 (RFC 9110 section 15.2).
 func TestInterimAnswersAreKeptFromHTTP10(t *testing.T) {
 	r := start(t, Limits{})
-	r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+	r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 		readHeadOf(br)
 		_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	})
-	c, br := r.dial()
-	r.send(c, "GET / HTTP/1.0\r\nHost: a.example\r\n\r\n")
+	c, br := r.Dial()
+	r.Send(c, "GET / HTTP/1.0\r\nHost: a.example\r\n\r\n")
 	if b, err := io.ReadAll(br); err != nil || string(b) != "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" {
 		t.Errorf("got %q %v", b, err)
 	}
@@ -136,12 +136,12 @@ func TestBrokenAnswers(t *testing.T) {
 		t.Run(strings.ReplaceAll(about, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			r := start(t, Limits{})
-			r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+			r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 				readHeadOf(br)
 				_, _ = io.WriteString(c, tt.answer)
 			})
-			c, br := r.dial()
-			r.send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+			c, br := r.Dial()
+			r.Send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
 			var res *http.Response
 			var err error
 			for {
@@ -169,20 +169,20 @@ func TestBrokenAnswers(t *testing.T) {
 
 func TestExpectContinue(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo) // net/http sends the 100 when the body is read
-	c, br := r.dial()
+	r.ServeHTTP(addrA, echo) // net/http sends the 100 when the body is read
+	c, br := r.Dial()
 	for range 2 {
-		r.send(c, "POST /x HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+		r.Send(c, "POST /x HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
 		if line, _ := br.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
 			t.Fatalf("got %q", line)
 		}
 		_, _ = br.ReadString('\n')
-		r.send(c, "hello")
-		if res, body := r.read(br, "POST"); res.StatusCode != 200 || body != "a.example/x hello" {
+		r.Send(c, "hello")
+		if res, body := r.Read(br, "POST"); res.StatusCode != 200 || body != "a.example/x hello" {
 			t.Fatalf("got %d %q", res.StatusCode, body)
 		}
 	}
-	r.recorded(2)
+	r.Recorded(2)
 }
 
 // A server that refuses without a 100 must not read the body as a request: the
@@ -190,16 +190,16 @@ func TestExpectContinue(t *testing.T) {
 func TestARefusedExpectNeverSendsItsBody(t *testing.T) {
 	r := start(t, Limits{})
 	got := make(chan string, 1)
-	r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+	r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 		readHeadOf(br)
 		_, _ = io.WriteString(c, "HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
 		b, _ := io.ReadAll(br)
 		got <- string(b)
 	})
-	c, br := r.dial()
+	c, br := r.Dial()
 	const smuggled = "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"
-	r.send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 38\r\n\r\n"+smuggled)
-	if res, _ := r.read(br, "POST"); res.StatusCode != 417 {
+	r.Send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 38\r\n\r\n"+smuggled)
+	if res, _ := r.Read(br, "POST"); res.StatusCode != 417 {
 		t.Errorf("got %d", res.StatusCode)
 	}
 	if _, err := br.ReadByte(); err != io.EOF {
@@ -212,7 +212,7 @@ func TestARefusedExpectNeverSendsItsBody(t *testing.T) {
 
 func TestAServerThatKnowsNoExpectGetsTheBodyInTime(t *testing.T) {
 	r := start(t, Limits{})
-	r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+	r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 		readHeadOf(br)
 		b := make([]byte, 5)
 		_, _ = io.ReadFull(br, b)
@@ -228,14 +228,14 @@ func TestAServerThatKnowsNoExpectGetsTheBodyInTime(t *testing.T) {
 // another one: neither connection is used again.
 func TestAnEarlyAnswerIsTheLast(t *testing.T) {
 	r := start(t, Limits{})
-	r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+	r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 		readHeadOf(br)
 		_, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno\n")
 		_, _ = io.Copy(io.Discard, br)
 	})
-	c, br := r.dial()
-	r.send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000000\r\n\r\nbegin")
-	if res, body := r.read(br, "POST"); res.StatusCode != 413 || body != "no\n" {
+	c, br := r.Dial()
+	r.Send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000000\r\n\r\nbegin")
+	if res, body := r.Read(br, "POST"); res.StatusCode != 413 || body != "no\n" {
 		t.Errorf("got %d %q", res.StatusCode, body)
 	}
 	if _, err := br.ReadByte(); err != io.EOF {
@@ -246,7 +246,7 @@ func TestAnEarlyAnswerIsTheLast(t *testing.T) {
 
 func TestBodyAndAnswerFlowAtTheSameTime(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, func(w http.ResponseWriter, q *http.Request) {
+	r.ServeHTTP(addrA, func(w http.ResponseWriter, q *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
@@ -260,21 +260,21 @@ func TestBodyAndAnswerFlowAtTheSameTime(t *testing.T) {
 			}
 		}
 	})
-	c, br := r.dial()
-	r.send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n")
+	c, br := r.Dial()
+	r.Send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n")
 	res, err := http.ReadResponse(br, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, word := range []string{"one", "two"} {
 		time.Sleep(100 * time.Millisecond)
-		r.send(c, "3\r\n"+word+"\r\n")
+		r.Send(c, "3\r\n"+word+"\r\n")
 		b := make([]byte, 3)
 		if _, err := io.ReadFull(res.Body, b); err != nil || string(b) != word {
 			t.Fatalf("got %q %v", b, err)
 		}
 	}
-	r.send(c, "0\r\n\r\n")
+	r.Send(c, "0\r\n\r\n")
 	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 {
 		t.Errorf("got %q %v", rest, err)
 	}
@@ -284,33 +284,33 @@ func TestBodyAndAnswerFlowAtTheSameTime(t *testing.T) {
 func TestABodyThatBreaksItsFramingIsCutOff(t *testing.T) {
 	r := start(t, Limits{})
 	got := make(chan string, 1)
-	r.serveRaw(addrA, func(_ net.Conn, br *bufio.Reader) {
+	r.ServeRaw(addrA, func(_ net.Conn, br *bufio.Reader) {
 		readHeadOf(br)
 		b, _ := io.ReadAll(br)
 		got <- string(b)
 	})
-	c, br := r.dial()
-	r.send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+	c, br := r.Dial()
+	r.Send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
 	time.Sleep(100 * time.Millisecond)
-	r.send(c, "0\n\r\n\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
-	if res, _ := r.read(br, "POST"); res.StatusCode != 400 {
+	r.Send(c, "0\n\r\n\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+	if res, _ := r.Read(br, "POST"); res.StatusCode != 400 {
 		t.Errorf("got %d", res.StatusCode)
 	}
 	if b := <-got; b != "3\r\nabc\r\n" {
 		t.Errorf("the server got %q", b)
 	}
-	if es := r.recorded(2); es[1].Decision.Reason != flow.MalformedRequest {
+	if es := r.Recorded(2); es[1].Decision.Reason != flow.MalformedRequest {
 		t.Errorf("record %+v", es[1].Decision)
 	}
 }
 
 func TestAClientThatHalfClosesGetsItsAnswer(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
-	c, br := r.dial()
-	r.send(c, "POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\n\r\nhi")
-	_ = c.(*net.TCPConn).CloseWrite()
-	if _, body := r.read(br, "POST"); body != "a.example/x hi" {
+	r.ServeHTTP(addrA, echo)
+	c, br := r.Dial()
+	r.Send(c, "POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\n\r\nhi")
+	_ = c.CloseWrite()
+	if _, body := r.Read(br, "POST"); body != "a.example/x hi" {
 		t.Errorf("got %q", body)
 	}
 	if _, err := br.ReadByte(); err != io.EOF {
@@ -326,7 +326,7 @@ func TestAClientThatGoesAwayIsNoticedByTheServer(t *testing.T) {
 		t.Run(strings.ReplaceAll(about, " ", "-"), func(t *testing.T) {
 			r := start(t, Limits{})
 			ended := make(chan error, 1)
-			r.serveRaw(addrA, func(_ net.Conn, br *bufio.Reader) {
+			r.ServeRaw(addrA, func(_ net.Conn, br *bufio.Reader) {
 				_, err := http.ReadRequest(br)
 				if err != nil {
 					t.Error(err)
@@ -334,10 +334,10 @@ func TestAClientThatGoesAwayIsNoticedByTheServer(t *testing.T) {
 				_, err = io.ReadAll(br)
 				ended <- err
 			})
-			c, _ := r.dial()
-			r.send(c, request)
+			c, _ := r.Dial()
+			r.Send(c, request)
 			time.Sleep(50 * time.Millisecond)
-			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.SetLinger(0)
 			_ = c.Close()
 			if err := <-ended; errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Error("the server still waits")
@@ -352,19 +352,19 @@ func TestAServerThatClosedAKeptConnectionIsDialledAgain(t *testing.T) {
 	for about, wait := range map[string]time.Duration{"noticed": 100 * time.Millisecond, "perhaps not noticed": 0} {
 		t.Run(strings.ReplaceAll(about, " ", "-"), func(t *testing.T) {
 			r := start(t, Limits{})
-			r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+			r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 				readHeadOf(br)
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			})
-			c, br := r.dial()
+			c, br := r.Dial()
 			for i := range 5 {
-				r.send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
-				if res, body := r.read(br, "GET"); res.StatusCode != 200 || body != "ok" {
+				r.Send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+				if res, body := r.Read(br, "GET"); res.StatusCode != 200 || body != "ok" {
 					t.Fatalf("request %d: %d %q", i, res.StatusCode, body)
 				}
 				time.Sleep(wait)
 			}
-			r.recorded(5)
+			r.Recorded(5)
 		})
 	}
 }
@@ -372,15 +372,15 @@ func TestAServerThatClosedAKeptConnectionIsDialledAgain(t *testing.T) {
 // What a server sends unasked is no answer to the next request.
 func TestAnUnaskedAnswerIsThrownAway(t *testing.T) {
 	r := start(t, Limits{})
-	r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+	r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 		for readHeadOf(br) != "" {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 		}
 	})
-	c, br := r.dial()
+	c, br := r.Dial()
 	for range 3 {
-		r.send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
-		if _, body := r.read(br, "GET"); body != "good" {
+		r.Send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+		if _, body := r.Read(br, "GET"); body != "good" {
 			t.Fatalf("got %q", body)
 		}
 	}
@@ -402,9 +402,9 @@ func TestSlowHeads(t *testing.T) {
 		t.Run(strings.ReplaceAll(about, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			r := start(t, Limits{Head: 250 * time.Millisecond})
-			c, br := r.dial()
+			c, br := r.Dial()
 			begin := time.Now()
-			r.send(c, tt.first)
+			r.Send(c, tt.first)
 			go func() {
 				for _, b := range []byte(tt.slow) {
 					time.Sleep(30 * time.Millisecond)
@@ -412,8 +412,8 @@ func TestSlowHeads(t *testing.T) {
 				}
 			}()
 			if tt.status == 0 {
-				r.wantReset(c)
-			} else if res, _ := r.read(br, "GET"); res.StatusCode != tt.status {
+				r.WantReset(c)
+			} else if res, _ := r.Read(br, "GET"); res.StatusCode != tt.status {
 				t.Errorf("got %d", res.StatusCode)
 			}
 			if took := time.Since(begin); took < 200*time.Millisecond || took > 2*time.Second {
@@ -427,10 +427,10 @@ func TestSlowHeads(t *testing.T) {
 
 func TestAnIdleConnectionIsClosed(t *testing.T) {
 	r := start(t, Limits{Idle: 200 * time.Millisecond})
-	r.serve(addrA, echo)
-	c, br := r.dial()
-	r.send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
-	r.read(br, "GET")
+	r.ServeHTTP(addrA, echo)
+	c, br := r.Dial()
+	r.Send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+	r.Read(br, "GET")
 	begin := time.Now()
 	if _, err := br.ReadByte(); err != io.EOF || time.Since(begin) > 2*time.Second {
 		t.Errorf("%v after %v", err, time.Since(begin))
@@ -441,7 +441,7 @@ func TestAnIdleConnectionIsClosed(t *testing.T) {
 // A server may think for long while an upload lasts, not while nothing moves.
 func TestAServerThatStalls(t *testing.T) {
 	r := start(t, Limits{Stall: time.Second})
-	r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+	r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 		head := readHeadOf(br)
 		if strings.HasPrefix(head, "POST") {
 			_, _ = io.ReadFull(br, make([]byte, 10))
@@ -453,30 +453,30 @@ func TestAServerThatStalls(t *testing.T) {
 	if status, _ := r.say("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"); status != 502 {
 		t.Errorf("a server that says nothing: %d", status)
 	}
-	c, br := r.dial()
-	r.send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\n")
+	c, br := r.Dial()
+	r.Send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\n")
 	for range 10 {
 		time.Sleep(200 * time.Millisecond) // two seconds in all
-		r.send(c, "x")
+		r.Send(c, "x")
 	}
-	if res, _ := r.read(br, "POST"); res.StatusCode != 200 {
+	if res, _ := r.Read(br, "POST"); res.StatusCode != 200 {
 		t.Errorf("a slow upload: %d", res.StatusCode)
 	}
 }
 
 func TestServeEndsWithRequestsUnderWay(t *testing.T) {
 	r := start(t, Limits{})
-	r.serveRaw(addrA, func(_ net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
-	c, _ := r.dial()
-	r.send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\nx")
-	idle, _ := r.dial()
-	r.recorded(1)
-	r.cancel()
+	r.ServeRaw(addrA, func(_ net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
+	c, _ := r.Dial()
+	r.Send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\nx")
+	idle, _ := r.Dial()
+	r.Recorded(1)
+	r.Stop()
 	begin := time.Now()
-	r.wantReset(c)
-	r.wantReset(idle)
-	if err := <-r.ended; err != nil || time.Since(begin) > time.Second {
+	r.WantReset(c)
+	r.WantReset(idle)
+	if err := <-r.Ended; err != nil || time.Since(begin) > time.Second {
 		t.Errorf("%v after %v", err, time.Since(begin))
 	}
-	r.ended <- nil
+	r.Ended <- nil
 }

@@ -24,7 +24,7 @@ import (
 
 func TestAnAllowedRequestPasses(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
+	r.ServeHTTP(addrA, echo)
 	status, body := r.say("GET /x HTTP/1.1\r\nHost: A.Example.\r\nX-Case: KePt\r\n\r\n")
 	if status != 200 || body != "A.Example./x " {
 		t.Errorf("got %d %q", status, body)
@@ -41,14 +41,14 @@ func TestBytesPassUnchanged(t *testing.T) {
 	const request = "POST http://a.example/%7e?q HTTP/1.1\r\nhOST:   a.example\r\nx-Odd:\tb\xfccher \r\nContent-Length: 3\r\n\r\nabc"
 	const response = "HTTP/1.1 299 Odd Phrase\r\ncONTENT-lENGTH: 2\r\nX:  y \r\n\r\nok"
 	got := make(chan string, 1)
-	r.serveRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+	r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
 		b := make([]byte, len(request))
 		_, _ = io.ReadFull(br, b)
 		got <- string(b)
 		_, _ = io.WriteString(c, response)
 	})
-	c, br := r.dial()
-	r.send(c, request)
+	c, br := r.Dial()
+	r.Send(c, request)
 	b := make([]byte, len(response))
 	_, _ = io.ReadFull(br, b)
 	if g := <-got; g != request || string(b) != response {
@@ -59,16 +59,16 @@ func TestBytesPassUnchanged(t *testing.T) {
 // B12: a second request on the same connection is decided like the first.
 func TestEveryRequestOfAConnectionIsDecided(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
-	c, br := r.dial()
+	r.ServeHTTP(addrA, echo)
+	c, br := r.Dial()
 	for range 3 {
-		r.send(c, "GET /ok HTTP/1.1\r\nHost: a.example\r\n\r\n")
-		if res, body := r.read(br, "GET"); res.StatusCode != 200 || body != "a.example/ok " {
+		r.Send(c, "GET /ok HTTP/1.1\r\nHost: a.example\r\n\r\n")
+		if res, body := r.Read(br, "GET"); res.StatusCode != 200 || body != "a.example/ok " {
 			t.Fatalf("got %d %q", res.StatusCode, body)
 		}
 	}
-	r.send(c, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
-	res, body := r.read(br, "GET")
+	r.Send(c, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+	res, body := r.Read(br, "GET")
 	if res.StatusCode != 403 || res.Header.Get("X-Sallyport-Reason") != "name-not-allowed" || !res.Close ||
 		body != "sallyport: denied: no rule knows this name (name-not-allowed): evil.example\n" {
 		t.Errorf("got %+v %q", res, body)
@@ -76,39 +76,39 @@ func TestEveryRequestOfAConnectionIsDecided(t *testing.T) {
 	if _, err := br.ReadByte(); err != io.EOF {
 		t.Errorf("the connection goes on: %v", err)
 	}
-	es := r.recorded(4)
+	es := r.Recorded(4)
 	if es[2].Decision.Reason != flow.RuleMatched || es[3].Decision.Reason != flow.NameNotAllowed {
 		t.Errorf("records %v %v", es[2].Decision, es[3].Decision)
 	}
 	if len(r.wentTo()) != 1 {
 		t.Errorf("dialled %v, want one connection for three requests", r.wentTo())
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.closed) != 3 || !r.closed[0].Counted || r.closed[1].BytesOut != 37 || r.closed[1].BytesIn == 0 || r.closed[1].Tuple.Dst.Addr() != addrA {
-		t.Errorf("ends %+v", r.closed)
+	r.Mu.Lock()
+	defer r.Mu.Unlock()
+	if len(r.Closed) != 3 || !r.Closed[0].Counted || r.Closed[1].BytesOut != 37 || r.Closed[1].BytesIn == 0 || r.Closed[1].Tuple.Dst.Addr() != addrA {
+		t.Errorf("ends %+v", r.Closed)
 	}
 }
 
 // B12: requests that were sent together are answered in order, and each is decided.
 func TestPipelinedRequestsAreDecidedOneByOne(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
-	c, br := r.dial()
-	r.send(c, "POST /1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 42\r\n\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n    "+
+	r.ServeHTTP(addrA, echo)
+	c, br := r.Dial()
+	r.Send(c, "POST /1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 42\r\n\r\nGET / HTTP/1.1\r\nHost: evil.example\r\n\r\n    "+
 		"POST /2 HTTP/1.1\r\nHost: b.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"+
 		"GET /3 HTTP/1.1\r\nHost: a.example\r\n\r\n"+
 		"GET /4 HTTP/1.1\r\nHost: evil.example\r\n\r\n"+
 		"GET /5 HTTP/1.1\r\nHost: a.example\r\n\r\n")
 	for _, want := range []string{"a.example/1 GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n    ", "b.example/2 abc", "a.example/3 ", "sallyport: denied: no rule knows this name (name-not-allowed): evil.example\n"} {
-		if _, body := r.read(br, "GET"); body != want {
+		if _, body := r.Read(br, "GET"); body != want {
 			t.Fatalf("got %q, want %q", body, want)
 		}
 	}
 	if rest, err := io.ReadAll(br); err != nil || len(rest) > 0 {
 		t.Errorf("behind the denial: %q %v", rest, err)
 	}
-	r.recorded(4)
+	r.Recorded(4)
 	if len(r.wentTo()) != 3 {
 		t.Errorf("dialled %v, want one for each change of host", r.wentTo())
 	}
@@ -125,8 +125,8 @@ func TestDenials(t *testing.T) {
 		"a name without a rule":              {request: "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", status: 403, reason: flow.NameNotAllowed, name: "evil.example"},
 		"the apex of a wildcard":             {request: "GET / HTTP/1.1\r\nHost: c.example\r\n\r\n", status: 403, reason: flow.NameNotAllowed, name: "c.example"},
 		"a name for TLS only":                {request: "GET / HTTP/1.1\r\nHost: tls.example\r\n\r\n", status: 403, reason: flow.ProtocolMismatch, name: "tls.example"},
-		"another source":                     {request: "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", setup: func(r *rig) { r.set(func() { r.src = otherNode }) }, status: 403, reason: flow.SourceNotAllowed, name: "a.example"},
-		"another port":                       {request: "GET / HTTP/1.1\r\nHost: b.example:8080\r\n\r\n", setup: func(r *rig) { r.set(func() { r.dst = netip.AddrPortFrom(addrA, 8080) }) }, status: 403, reason: flow.PortNotAllowed, name: "b.example"},
+		"another source":                     {request: "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", setup: func(r *rig) { r.Set(func() { r.src = otherNode }) }, status: 403, reason: flow.SourceNotAllowed, name: "a.example"},
+		"another port":                       {request: "GET / HTTP/1.1\r\nHost: b.example:8080\r\n\r\n", setup: func(r *rig) { r.Set(func() { r.dst = netip.AddrPortFrom(addrA, 8080) }) }, status: 403, reason: flow.PortNotAllowed, name: "b.example"},
 		"a Host with another port (B13)":     {request: "GET / HTTP/1.1\r\nHost: a.example:8080\r\n\r\n", status: 400, reason: flow.AmbiguousHost, name: "a.example"},
 		"a websocket":                        {request: "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", status: 403, reason: flow.UpgradeRefused, name: "a.example"},
 		"h2c (B11)":                          {request: "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n", status: 403, reason: flow.UpgradeRefused, name: "a.example"},
@@ -165,14 +165,14 @@ func TestDenials(t *testing.T) {
 				tt.setup(r)
 			}
 			got := make(chan string, 10)
-			r.serveRaw(addrA, func(_ net.Conn, br *bufio.Reader) {
+			r.ServeRaw(addrA, func(_ net.Conn, br *bufio.Reader) {
 				b, _ := io.ReadAll(br)
 				got <- string(b)
 			})
-			c, br := r.dial()
+			c, br := r.Dial()
 			go func() { _, _ = io.WriteString(c, tt.request) }()
 			method, _, _ := strings.Cut(tt.request, " ")
-			res, body := r.read(br, method)
+			res, body := r.Read(br, method)
 			if res.StatusCode != tt.status || res.Header.Get("X-Sallyport-Reason") != tt.reason.String() || !res.Close {
 				t.Errorf("got %d %v, want %d %v", res.StatusCode, res.Header, tt.status, tt.reason)
 			}
@@ -183,7 +183,7 @@ func TestDenials(t *testing.T) {
 				t.Errorf("the connection ends with %v", err)
 			}
 			if about == "a first chunk that is no chunk" {
-				r.recorded(2) // allowed by its head, refused by its body
+				r.Recorded(2) // allowed by its head, refused by its body
 			} else {
 				r.wantOne(tt.reason)
 				r.wantNoDial()
@@ -211,9 +211,9 @@ func TestWhatIsNotHTTPIsReset(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(about, " ", "-"), func(t *testing.T) {
 			r := start(t, Limits{})
-			c, _ := r.dial()
-			r.send(c, bytes)
-			r.wantReset(c)
+			c, _ := r.Dial()
+			r.Send(c, bytes)
+			r.WantReset(c)
 			if e := r.wantOne(flow.NotHTTP); e.Flow.App != flow.Raw || !e.Flow.Name.IsZero() {
 				t.Errorf("record %+v", e.Flow)
 			}
@@ -224,13 +224,13 @@ func TestWhatIsNotHTTPIsReset(t *testing.T) {
 
 func TestNoiseBehindAnAnswerDoesNotLoseTheAnswer(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
-	c, br := r.dial()
-	r.send(c, "GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\n\x16\x03\x01")
-	if _, body := r.read(br, "GET"); body != "a.example/1 " {
+	r.ServeHTTP(addrA, echo)
+	c, br := r.Dial()
+	r.Send(c, "GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\n\x16\x03\x01")
+	if _, body := r.Read(br, "GET"); body != "a.example/1 " {
 		t.Errorf("got %q", body)
 	}
-	if res, _ := r.read(br, "GET"); res.StatusCode != 400 {
+	if res, _ := r.Read(br, "GET"); res.StatusCode != 400 {
 		t.Errorf("got %d", res.StatusCode)
 	}
 }
@@ -238,9 +238,9 @@ func TestNoiseBehindAnAnswerDoesNotLoseTheAnswer(t *testing.T) {
 // B34: the gateway is no destination, and no name leads to it.
 func TestAConnectionToTheGatewayItselfIsReset(t *testing.T) {
 	r := start(t, Limits{})
-	r.set(func() { r.dst = netip.AddrPortFrom(addrOwn, 80) })
-	if c, err := net.Dial("tcp", r.addr); err == nil { // else the reset was faster
-		r.wantReset(c)
+	r.Set(func() { r.dst = netip.AddrPortFrom(addrOwn, 80) })
+	if c, err := net.Dial("tcp", r.Addr); err == nil { // else the reset was faster
+		r.WantReset(c)
 		_ = c.Close()
 	}
 	r.wantOne(flow.SpecialAddress)
@@ -249,8 +249,8 @@ func TestAConnectionToTheGatewayItselfIsReset(t *testing.T) {
 
 func TestANameThatLeadsToUsAndElsewhereGoesElsewhere(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
-	r.set(func() { r.names["loop.example"] = []netip.Addr{addrOwn, netip.AddrFrom16(addrA.As16())} })
+	r.ServeHTTP(addrA, echo)
+	r.Set(func() { r.names["loop.example"] = []netip.Addr{addrOwn, netip.AddrFrom16(addrA.As16())} })
 	if status, _ := r.say("GET / HTTP/1.1\r\nHost: loop.example\r\n\r\n"); status != 200 {
 		t.Errorf("got %d", status)
 	}
@@ -261,9 +261,9 @@ func TestANameThatLeadsToUsAndElsewhereGoesElsewhere(t *testing.T) {
 
 func TestTheAddressTheClientChoseComesFirst(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
-	r.serve(addrA2, echo)
-	r.set(func() { r.dst = netip.AddrPortFrom(addrA2, 80) })
+	r.ServeHTTP(addrA, echo)
+	r.ServeHTTP(addrA2, echo)
+	r.Set(func() { r.dst = netip.AddrPortFrom(addrA2, 80) })
 	r.say("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
 	if len(r.wentTo()) != 1 || r.wentTo()[0].Addr() != addrA2 {
 		t.Errorf("dialled %v, want %v", r.wentTo(), addrA2)
@@ -277,8 +277,8 @@ func TestTheAddressTheClientChoseComesFirst(t *testing.T) {
 // resolves to.
 func TestAnAddressTheNameDoesNotLeadToIsNotDialled(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
-	r.set(func() { r.dst = netip.MustParseAddrPort("66.6.6.6:80") })
+	r.ServeHTTP(addrA, echo)
+	r.Set(func() { r.dst = netip.MustParseAddrPort("66.6.6.6:80") })
 	if status, _ := r.say("GET / HTTP/1.1\r\nHost: b.example\r\n\r\n"); status != 200 {
 		t.Errorf("got %d", status)
 	}
@@ -289,8 +289,8 @@ func TestAnAddressTheNameDoesNotLeadToIsNotDialled(t *testing.T) {
 
 func TestTheNextAddressIsTriedWhenOneIsDead(t *testing.T) {
 	r := start(t, Limits{})
-	r.serve(addrA, echo)
-	r.set(func() { r.dst = netip.AddrPortFrom(addrDead, 80) })
+	r.ServeHTTP(addrA, echo)
+	r.Set(func() { r.dst = netip.AddrPortFrom(addrDead, 80) })
 	if status, _ := r.say("GET / HTTP/1.1\r\nHost: x.c.example\r\n\r\n"); status != 200 || len(r.wentTo()) != 2 {
 		t.Errorf("got %d after dialling %v", status, r.wentTo())
 	}
@@ -310,15 +310,15 @@ func TestAHostThatCannotBeReachedIs502(t *testing.T) {
 
 func TestARuleAboutTheAddressLetsBytesPassUnread(t *testing.T) {
 	r := start(t, Limits{})
-	r.set(func() { r.dst = netip.AddrPortFrom(addrRaw, 80) })
-	r.serveRaw(addrRaw, func(c net.Conn, br *bufio.Reader) {
+	r.Set(func() { r.dst = netip.AddrPortFrom(addrRaw, 80) })
+	r.ServeRaw(addrRaw, func(c net.Conn, br *bufio.Reader) {
 		_, _ = io.WriteString(c, "220 I speak first\r\n")
 		b, _ := io.ReadAll(br)
 		_, _ = c.Write(bytes.ToUpper(b))
 	})
-	c, br := r.dial()
-	r.send(c, "\x16\x03hello")
-	_ = c.(*net.TCPConn).CloseWrite()
+	c, br := r.Dial()
+	r.Send(c, "\x16\x03hello")
+	_ = c.CloseWrite()
 	if b, err := io.ReadAll(br); err != nil || string(b) != "220 I speak first\r\n\x16\x03HELLO" {
 		t.Errorf("got %q %v", b, err)
 	}
@@ -330,43 +330,43 @@ func TestARuleAboutTheAddressLetsBytesPassUnread(t *testing.T) {
 func TestASweepCutsWhatTheRulesNoLongerAllow(t *testing.T) {
 	r := start(t, Limits{})
 	begun := make(chan bool, 2)
-	r.serve(addrA, func(w http.ResponseWriter, q *http.Request) {
+	r.ServeHTTP(addrA, func(w http.ResponseWriter, q *http.Request) {
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
 		begun <- true
 		<-q.Context().Done()
 	})
-	c, br := r.dial()
-	r.send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+	c, br := r.Dial()
+	r.Send(c, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
 	<-begun
 	if n := r.proxy.Sweep(); n != 0 {
 		t.Errorf("%d cut while the rules are the same", n)
 	}
-	r.set(func() { r.rules = decide.New(&program.Program{}) })
+	r.Set(func() { r.rules = decide.New(&program.Program{}) })
 	if n := r.proxy.Sweep(); n != 1 {
 		t.Errorf("%d cut, want 1", n)
 	}
 	if _, err := io.ReadAll(br); err == nil {
 		t.Error("the answer seems whole")
 	}
-	if es := r.recorded(2); es[1].Decision.Reason != flow.NameNotAllowed || es[1].Decision.Verdict != flow.Deny {
+	if es := r.Recorded(2); es[1].Decision.Reason != flow.NameNotAllowed || es[1].Decision.Verdict != flow.Deny {
 		t.Errorf("record %+v", es[1])
 	}
 }
 
 func TestTooManyConnectionsOfOneSource(t *testing.T) {
 	r := start(t, Limits{PerSource: 2})
-	r.serve(addrA, echo)
-	c1, br1 := r.dial()
-	r.dial()
+	r.ServeHTTP(addrA, echo)
+	c1, br1 := r.Dial()
+	r.Dial()
 	time.Sleep(50 * time.Millisecond)
-	if c3, err := net.Dial("tcp", r.addr); err == nil { // else the reset was faster
-		r.wantReset(c3)
+	if c3, err := net.Dial("tcp", r.Addr); err == nil { // else the reset was faster
+		r.WantReset(c3)
 		_ = c3.Close()
 	}
 	r.wantOne(flow.Overload)
-	r.send(c1, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
-	if res, _ := r.read(br1, "GET"); res.StatusCode != 200 {
+	r.Send(c1, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+	if res, _ := r.Read(br1, "GET"); res.StatusCode != 200 {
 		t.Errorf("got %d", res.StatusCode)
 	}
 	time.Sleep(400 * time.Millisecond)
@@ -385,7 +385,7 @@ func TestBigBodiesBothWays(t *testing.T) {
 			const size = 16 << 20
 			body := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 			want := sha256.Sum256(body)
-			r.serve(addrA, func(w http.ResponseWriter, q *http.Request) {
+			r.ServeHTTP(addrA, func(w http.ResponseWriter, q *http.Request) {
 				b, _ := io.ReadAll(q.Body)
 				if !chunked {
 					w.Header().Set("Content-Length", fmt.Sprint(len(b)))
@@ -393,7 +393,7 @@ func TestBigBodiesBothWays(t *testing.T) {
 				_, _ = w.Write(b)
 			})
 			tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-				return net.Dial("tcp", r.addr)
+				return net.Dial("tcp", r.Addr)
 			}}
 			defer tr.CloseIdleConnections()
 			var in io.Reader = bytes.NewReader(body)

@@ -173,15 +173,7 @@ func TestADeadUpstreamCostsWhatWasNeverAsked(t *testing.T) {
 
 // TestTheClockJumps moves the gateway's wall clock by hours, forward and back.
 func TestTheClockJumps(t *testing.T) {
-	s := newSite(t, example(t, "seed.yaml"), nil)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	clock := filepath.Join(s.Dir, "clock")
-	write(t, clock, []byte("0s"))
-	s.gateway = s.Firewall(self, standInArg, "--cluster", s.file, "--clock", clock)
-	s.start()
+	s, clock := withClock(t, example(t, "seed.yaml"))
 	target := client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}
 	const n = 2 << 20
 	under := s.downloads(n, "mcr.microsoft.com")

@@ -20,11 +20,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport/sallyport/catalog"
 	"github.com/sallyport/sallyport/cluster"
-	"github.com/sallyport/sallyport/compile"
 	"github.com/sallyport/sallyport/examples"
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/internal/exampletest"
 	"github.com/sallyport/sallyport/lab"
 	"github.com/sallyport/sallyport/program"
 )
@@ -116,15 +115,7 @@ func example(t *testing.T, name string) string {
 
 func compiled(t *testing.T, text string) (*cluster.Cluster, *program.Program) {
 	t.Helper()
-	c, err := cluster.Parse("cluster.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := compile.Compile(c, catalog.Default(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, p
+	return exampletest.Compile(t, "cluster.yaml", []byte(text))
 }
 
 // newSite makes a lab for the description, without a gateway yet.

@@ -68,6 +68,21 @@ func standIn(args []string) error {
 	return gateway.Run(ctx, opt, func() { _ = os.WriteFile(filepath.Join(opt.StateDir, "ready"), nil, 0o600) })
 }
 
+// withClock makes a lab with a gateway whose clock is ahead by what a file says.
+func withClock(t *testing.T, text string) (s *site, clock string) {
+	t.Helper()
+	s = newSite(t, text, nil)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock = filepath.Join(s.Dir, "clock")
+	write(t, clock, []byte("0s"))
+	s.gateway = s.Firewall(self, standInArg, "--cluster", s.file, "--clock", clock)
+	s.start()
+	return s, clock
+}
+
 // TestAnAllowRuleEndsAtMidnightWhileTheGatewayRuns lets the end of a day pass: a
 // rule by name and one by address are withdrawn live, the rest goes on.
 func TestAnAllowRuleEndsAtMidnightWhileTheGatewayRuns(t *testing.T) {
@@ -75,15 +90,7 @@ func TestAnAllowRuleEndsAtMidnightWhileTheGatewayRuns(t *testing.T) {
 	text := example(t, "seed.yaml") +
 		"- {id: by-name, name: reports.example.net, ports: https, reason: test, until: " + today.Format(time.DateOnly) + "}\n" +
 		"- {id: by-address, cidr: 20.62.0.1/32, ports: tcp/9000, reason: test, until: " + today.Format(time.DateOnly) + "}\n"
-	s := newSite(t, text, nil)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	clock := filepath.Join(s.Dir, "clock")
-	write(t, clock, []byte("0s"))
-	s.gateway = s.Firewall(self, standInArg, "--cluster", s.file, "--clock", clock)
-	s.start()
+	s, clock := withClock(t, text)
 	a, err := s.Ask(t.Context(), client.Question{Name: "reports.example.net"})
 	if err != nil || len(a.Addrs) == 0 {
 		t.Fatalf("%+v, %v", a, err)

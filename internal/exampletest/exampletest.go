@@ -1,7 +1,8 @@
 // Copyright The Sallyport Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exampletest compiles the repository's cluster descriptions for tests.
+// Package exampletest compiles cluster descriptions for tests, the repository's and
+// their own.
 package exampletest
 
 import (
@@ -22,6 +23,13 @@ func Program(t testing.TB, name string) *program.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, p := Compile(t, name, data)
+	return p
+}
+
+// Compile compiles a description of a test's own.
+func Compile(t testing.TB, name string, data []byte) (*cluster.Cluster, *program.Program) {
+	t.Helper()
 	c, err := cluster.Parse(name, data)
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +38,7 @@ func Program(t testing.TB, name string) *program.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return c, p
 }
 
 // Programs returns the programs of all descriptions by their names.

@@ -59,6 +59,10 @@ var layout = []row{
 		why:      "an outlet sees a program, never where it came from; the resolver decides and records",
 	},
 	{
+		name: "world of a proxy", packages: []string{"proxypath/proxytest"},
+		why: "servers and clients around a proxy under test, for those who have one",
+	},
+	{
 		name: "enforcers", packages: []string{"kernelpath", "proxypath", "connect"}, also: map[string][]string{"connect": {"proxypath"}},
 		why: "ways to enforce stand side by side; a tunnel and a request to a known proxy share the sessions of proxypath",
 	},
