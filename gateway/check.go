@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,13 @@ func Check(ctx context.Context, opt Options) []Answer {
 		err = l.Close()
 	}
 	add(fmt.Sprintf("port %d, of the transparent proxy", opt.ProxyPort), "", err)
+	if opt.Metrics != "" {
+		m, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opt.Metrics)
+		if err == nil {
+			err = m.Close()
+		}
+		add(opt.Metrics+", of /metrics and /healthz", "", err)
+	}
 	return out
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -90,13 +91,22 @@ const auditForms = "text, json, yaml, csv, md, sarif, junit, patch"
 func keepOnly(r *audit.Report, only []string) error {
 	for _, name := range only {
 		if !slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.ID == name }) && !slices.Contains(audit.Checks(), audit.Check(name)) {
-			return fmt.Errorf("--only %q is neither a finding of these files nor a check", name)
+			return fmt.Errorf("--only %q is neither a finding of these files nor one of the checks: %s", name, checkNames())
 		}
 	}
 	r.Findings = slices.DeleteFunc(r.Findings, func(f audit.Finding) bool {
 		return !slices.Contains(only, f.ID) && !slices.Contains(only, string(f.Check))
 	})
 	return nil
+}
+
+// checkNames are all checks, for whoever mistyped one.
+func checkNames() string {
+	var names []string
+	for _, c := range audit.Checks() {
+		names = append(names, string(c))
+	}
+	return strings.Join(names, ", ")
 }
 
 type auditJSON struct {

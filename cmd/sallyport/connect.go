@@ -33,7 +33,7 @@ func runConnect(c *cobra.Command, file, addr, as, records string, log *slog.Logg
 	if len(needless) > 0 {
 		return fmt.Errorf("--connect touches neither kernel nor interfaces; leave out %s", strings.Join(needless, ", "))
 	}
-	if err := sensibleAddr(addr); err != nil {
+	if err := sensibleAddr("--connect", addr, "127.0.0.1:3128"); err != nil {
 		return err
 	}
 	_, p, err := load(c, file)
@@ -62,14 +62,14 @@ func runConnect(c *cobra.Command, file, addr, as, records string, log *slog.Logg
 	return err
 }
 
-// sensibleAddr refuses what is not address:port. A name could lead to more than
-// one address.
-func sensibleAddr(addr string) error {
+// sensibleAddr refuses what is not address:port behind a flag. A name could lead
+// to more than one address.
+func sensibleAddr(flag, addr, example string) error {
 	if _, err := netip.ParseAddrPort(addr); err == nil {
 		return nil
 	}
 	if host, port, err := net.SplitHostPort(addr); err == nil && host == "" && port != "" {
-		return errors.New("--connect " + addr + " listens on every address of this host; if that is meant, write 0.0.0.0" + addr)
+		return errors.New(flag + " " + addr + " listens on every address of this host; if that is meant, write 0.0.0.0" + addr)
 	}
-	return fmt.Errorf("--connect %q is not an address and a port, such as 127.0.0.1:3128", addr)
+	return fmt.Errorf("%s %q is not an address and a port, such as %s", flag, addr, example)
 }

@@ -4,8 +4,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,34 +100,35 @@ func readSide(c *cobra.Command, path string, values []string) (*ruleset.RuleSet,
 // readFiles reads the files of a firewall; a folder stands for the files in it.
 func readFiles(names []string) ([]firewall.File, error) {
 	var out []firewall.File
+	var errs []error
 	for _, name := range names {
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
 			inside, err := filesIn(name)
 			if err != nil {
-				return nil, err
+				errs = append(errs, err)
+				continue
 			}
 			more, err := readFiles(inside)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, more...)
+			out, errs = append(out, more...), append(errs, err)
 			continue
 		}
 		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s: no such file or folder; give the firewall's own files, or the folder they are in", name)
+		}
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 		f.Close()
-		if err != nil {
-			return nil, err
+		if err == nil && len(data) > maxConfig {
+			err = fmt.Errorf("%s: is longer than %d MiB", name, maxConfig>>20)
 		}
-		if len(data) > maxConfig {
-			return nil, fmt.Errorf("%s: is longer than %d MiB", name, maxConfig>>20)
-		}
+		errs = append(errs, err)
 		out = append(out, firewall.File{Name: name, Data: data})
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 // filesIn lists the files of a folder, without hidden ones.

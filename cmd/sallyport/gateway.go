@@ -167,6 +167,9 @@ func sensible(opt gateway.Options) error {
 	if opt.ProxyPort == 0 || opt.LogGroup == 0 || opt.FirstQueue == 0 {
 		errs = append(errs, errors.New("--proxy-port, --log-group and --queue must not be 0"))
 	}
+	if opt.Metrics != "" {
+		errs = append(errs, sensibleAddr("--metrics", opt.Metrics, "127.0.0.1:9180"))
+	}
 	return errors.Join(errs...)
 }
 

@@ -103,8 +103,8 @@ func TestCheckSaysWhatIsMissingAndChangesNothing(t *testing.T) {
 	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stdout), `no   interfaces: --outside: there is no interface "nowhere"`) {
 		t.Errorf("%v %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
 	}
-	r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv("--check")})
-	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stdout), "\nno   port 53: ") {
+	r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv("--check", "--metrics", "192.0.2.77:9180")})
+	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stdout), "\nno   port 53: ") || !strings.Contains(string(r.Stdout), "\nno   192.0.2.77:9180, of /metrics") {
 		t.Errorf("%v %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
 	}
 }
