@@ -113,11 +113,13 @@ func (c azureCluster) prefixesOf(of func(azurePool) string) string {
 	return "az network vnet subnet show --ids SUBNET_ID" + query
 }
 
+var subnetsPart = regexp.MustCompile("(?i)/subnets/")
+
 // vnet says which virtual network the nodes are in.
 func (c azureCluster) vnet() string {
 	for _, id := range c.subnets(nodeSubnet) {
-		if i := strings.Index(strings.ToLower(id), "/subnets/"); i > 0 {
-			return "--ids " + word(id[:i], "")
+		if at := subnetsPart.FindStringIndex(id); at != nil && at[0] > 0 {
+			return "--ids " + word(id[:at[0]], "")
 		}
 	}
 	if c.NodeResourceGroup != "" {

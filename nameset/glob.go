@@ -44,12 +44,14 @@ func Everything() Glob { return glob("**", "*") }
 // possibly none, and "**" for any characters, dots too, possibly none. Each
 // dialect says in these terms what its own stars mean.
 func Parse(s string) (Glob, error) {
-	lower := strings.ToLower(strings.TrimSuffix(s, "."))
+	text := strings.TrimSuffix(s, ".")
+	lower := strings.ToLower(text)
 	if lower == "" {
 		return Glob{}, fmt.Errorf("pattern %q is empty", s)
 	}
 	for i := range len(lower) {
-		if lower[i] != '*' && symbolOf[lower[i]] < 0 {
+		// Some letters beyond ASCII have a lower case in it.
+		if lower[i] != '*' && symbolOf[lower[i]] < 0 || len(lower) != len(text) {
 			return Glob{}, fmt.Errorf("pattern %q has a character other than letters, digits, hyphens, dots and stars", s)
 		}
 	}

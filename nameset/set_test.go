@@ -171,6 +171,17 @@ func TestSetsAgreeWithTheObviousTwin(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoNameIsNoPattern(t *testing.T) {
+	for about, in := range map[string]string{
+		"nothing": "", "a dot": ".", "a blank": "a b", "an underscore in another alphabet": "a＿b",
+		"a letter that is k only in lower case": "\u212aubernetes.io", "no text": "\xe3.example",
+	} {
+		if g, err := Parse(in); err == nil {
+			t.Errorf("%s: %q is read as %v", about, in, g)
+		}
+	}
+}
+
 func TestTheUniverseIsWhatNamesAre(t *testing.T) {
 	all := All()
 	for _, n := range short(5) {

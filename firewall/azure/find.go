@@ -169,8 +169,8 @@ func (f *finder) enter(v value, at place, typ, name string) place {
 		}
 	}
 	if id, ok := v.get("id"); ok && id.isScalar() { // as az prints it
-		if i := strings.Index(strings.ToLower(id.text), "/firewallpolicies/"); i >= 0 {
-			policy, _, _ := strings.Cut(id.text[i+len("/firewallpolicies/"):], "/")
+		if rest, ok := behind(id.text, "/firewallpolicies/"); ok {
+			policy, _, _ := strings.Cut(rest, "/")
 			at.policy = reference("firewallpolicies", policy)
 		}
 	}

@@ -45,8 +45,19 @@ func refOf(v value, typ string) string {
 	case !v.isScalar():
 		return ""
 	}
-	if i := strings.Index(strings.ToLower(v.text), "/"+typ+"/"); i >= 0 {
-		return reference(typ, v.text[i+len(typ)+2:])
+	if rest, ok := behind(v.text, "/"+typ+"/"); ok {
+		return reference(typ, rest)
 	}
 	return reference(typ, v.text)
+}
+
+// behind returns what is behind the first part of s, in whatever case it is
+// written. (In lower case s may have another length.)
+func behind(s, part string) (rest string, ok bool) {
+	for i := 0; i+len(part) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(part)], part) {
+			return s[i+len(part):], true
+		}
+	}
+	return "", false
 }
