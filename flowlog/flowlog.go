@@ -151,6 +151,13 @@ func (l *Log) End(c Closed) {
 // not be written.
 func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 
+// How records are gathered: what comes within gatherTime of the first one is
+// written with one system call, as long as it is no more than gatherBytes.
+const (
+	gatherTime  = 5 * time.Millisecond
+	gatherBytes = 64 << 10
+)
+
 // Run writes records to w until done is closed, then what still waits. A record
 // that w does not take is lost and counted, and the flows go on; the first error
 // of w is returned at the end.
@@ -158,51 +165,76 @@ func (l *Log) Run(done <-chan struct{}, w io.Writer) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf) // not w itself: it would never write again after an error
 	enc.SetEscapeHTML(false)
-	var first error
-	cut := false // the last line has no end
-	write := func(r any) {
-		if r == nil {
-			return
-		}
-		buf.Reset()
-		if cut {
-			buf.WriteByte('\n')
-		}
-		err := enc.Encode(r)
-		if err == nil {
-			var n int
-			n, err = w.Write(buf.Bytes())
-			cut = err != nil && (n > 0 || cut)
-		}
-		if err != nil {
-			l.dropped.Add(1)
-			if first == nil {
-				first = err
+	out := lines{w: w, lost: &l.dropped}
+	add := func(e any) {
+		if r := l.record(e); r != nil {
+			if err := enc.Encode(r); err != nil {
+				l.dropped.Add(1)
 			}
+		}
+		if buf.Len() >= gatherBytes {
+			out.write(buf.Bytes())
+			buf.Reset()
 		}
 	}
-	defer l.flows.flush()
-	for {
+	for running := true; running; {
 		select {
 		case e := <-l.in:
-			write(l.record(e))
-			continue
-		default:
-		}
-		l.flows.flush() // nothing waits
-		select {
-		case e := <-l.in:
-			write(l.record(e))
+			add(e)
+			select {
+			case <-time.After(gatherTime):
+			case <-done:
+			}
 		case <-done:
-			for {
-				select {
-				case e := <-l.in:
-					write(l.record(e))
-				default:
-					return first
-				}
+			running = false
+		}
+		for waits := true; waits; {
+			select {
+			case e := <-l.in:
+				add(e)
+			default:
+				waits = false
 			}
 		}
+		out.write(buf.Bytes())
+		buf.Reset()
+		l.flows.flush()
+	}
+	return out.err
+}
+
+// lines writes lines. One that is not taken is lost, and the next ones are
+// tried.
+type lines struct {
+	w    io.Writer
+	lost *atomic.Uint64
+	cut  bool // the last line has no end
+	err  error
+}
+
+func (o *lines) write(b []byte) {
+	for len(b) > 0 {
+		if o.cut {
+			b = append([]byte{'\n'}, b...)
+		}
+		n, err := o.w.Write(b)
+		if err == nil {
+			o.cut = false
+			return
+		}
+		if o.err == nil {
+			o.err = err
+		}
+		o.lost.Add(1)
+		switch {
+		case n > 0:
+			begin := bytes.LastIndexByte(b[:n], '\n') + 1 // of the line that was cut
+			o.cut = n > begin
+			b = b[begin:]
+		case o.cut:
+			b = b[1:]
+		}
+		b = b[bytes.IndexByte(b, '\n')+1:]
 	}
 }
 

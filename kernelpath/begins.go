@@ -3,7 +3,13 @@
 
 package kernelpath
 
-import "time"
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // begin is the sequence number of a stream's first byte, remembered for a time.
 type begin struct {
@@ -19,15 +25,108 @@ type begin struct {
 // has answered the SYN. Without it a client could have a hello judged that lies
 // before its stream: the server throws such bytes away and acknowledges what it
 // had, which looks as if it took them.
+//
+// The table logs each answer to a SYN before it lets it on. What a client sends
+// because of an answer is queued behind that, so whoever reads the log after the
+// queue knows the answer: nobody has to be woken for it, and the answer does not
+// wait. All queues share one log.
 type begins struct {
+	mu    sync.Mutex
 	by    map[flowKey]*begin
 	room  *room
 	free  []*begin
 	swept time.Time
+
+	sock *nlSocket // nil: nothing is known but what is noted
+	in   *inbox
 }
 
 func newBegins() *begins {
 	return &begins{by: make(map[flowKey]*begin), room: newRoom(begunRoom)}
+}
+
+// Sizes of the log of answers: what is logged of a packet, which has the headers
+// in it, with the attributes around it, and what may wait to be read.
+const (
+	beginSize = 512
+	beginRoom = 8 << 20
+)
+
+// open binds to the log group; close closes it.
+func (b *begins) open(group uint16) (err error) {
+	if b.sock, err = openLog(group, beginRoom, beginSize); err != nil {
+		return fmt.Errorf("%w (the group behind that of the records)", err)
+	}
+	b.in = newInbox(2 * beginSize)
+	return nil
+}
+
+func (b *begins) close() {
+	if b.sock != nil {
+		b.sock.close()
+	}
+}
+
+// read takes in what has been logged.
+func (b *begins) read(now time.Time) error {
+	if b.sock == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		n, err := b.in.receive(b.sock.fd, unix.MSG_DONTWAIT)
+		if err != nil {
+			return fmt.Errorf("read the log of answers: %w", err)
+		}
+		for m := range b.in.messages(n) {
+			b.message(m, now)
+		}
+		if n < batch {
+			return nil
+		}
+	}
+}
+
+// message takes in a message of the log. The caller has the lock, as with answer
+// and note.
+func (b *begins) message(m message, now time.Time) {
+	if m.typ != nfulnlMsgPacket || len(m.data) < nfgenHdr {
+		return
+	}
+	for typ, data := range attributes(m.data[nfgenHdr:]) {
+		if typ == nfulaPayload {
+			b.answer(data, now)
+		}
+	}
+}
+
+// answer takes in a packet if it is a server's answer to a SYN.
+func (b *begins) answer(raw []byte, now time.Time) {
+	if p, ok := readPacket(raw); ok && p.flags&(flagSYN|flagACK|flagRST) == flagSYN|flagACK {
+		b.note(keyOfReply(&p), p.ack, now.Add(begunTime))
+	}
+}
+
+// of returns where a stream begins, if that is known, and whether its flow was
+// denied.
+func (b *begins) of(key flowKey) (seq uint32, refused, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	x := b.by[key]
+	if x == nil {
+		return 0, false, false
+	}
+	return x.seq, x.refused, true
+}
+
+// refuse notes that a flow was denied.
+func (b *begins) refuse(key flowKey) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if x := b.by[key]; x != nil {
+		x.refused = true
+	}
 }
 
 // note notes where the stream of a flow begins, until when.
@@ -42,7 +141,7 @@ func (b *begins) note(key flowKey, seq uint32, until time.Time) {
 		b.by[key] = x
 		b.room.enter(&x.seat, key, 1)
 		if b.room.full() {
-			b.forget(b.room.last())
+			b.remove(b.room.last())
 		}
 	}
 	if x.seq != seq {
@@ -53,6 +152,12 @@ func (b *begins) note(key flowKey, seq uint32, until time.Time) {
 
 // forget forgets where a stream begins, if that is known.
 func (b *begins) forget(key flowKey) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.remove(key)
+}
+
+func (b *begins) remove(key flowKey) {
 	x := b.by[key]
 	if x == nil {
 		return
@@ -67,13 +172,15 @@ func (b *begins) forget(key flowKey) {
 
 // expire forgets those whose time is over, every now and then.
 func (b *begins) expire(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if now.Sub(b.swept) <= begunTime/10 {
 		return
 	}
 	b.swept = now
 	for key, x := range b.by {
 		if !now.Before(x.until) {
-			b.forget(key)
+			b.remove(key)
 		}
 	}
 }

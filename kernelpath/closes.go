@@ -5,71 +5,136 @@ package kernelpath
 
 import (
 	"context"
-	"errors"
+	"encoding/binary"
 	"fmt"
+	"net/netip"
+	"os"
 	"time"
 
-	"github.com/ti-mo/conntrack"
-	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
+)
+
+const (
+	// gatherTime is how long ends of flows may wait to be read together: each
+	// would wake the process otherwise. Records are late by that.
+	gatherTime = 5 * time.Millisecond
+	// closesRoom is what the socket holds meanwhile, in bytes; ends that find no
+	// room have no record.
+	closesRoom = 8 << 20
+	// closeSize is more than the kernel says about a connection.
+	closeSize = 4 << 10
 )
 
 // WatchCloses reports the end of every released flow until ctx ends. Whether
 // bytes are counted is up to the sysctl nf_conntrack_acct.
 //
-// More ends at once than the socket holds end its listening, so it is opened
-// again: those are without a record, the next ones have theirs.
+// It reads the messages itself: there is one for each connection of this host,
+// and a general library took a seventh of the process's time for them.
 func WatchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error {
-	for {
-		err := watchCloses(ctx, m, ended)
-		if !errors.Is(err, unix.ENOBUFS) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-func watchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error {
-	conn, err := conntrack.Dial(nil)
+	sock, err := openNetlink(closesRoom)
 	if err != nil {
 		return fmt.Errorf("open conntrack: %w", err)
 	}
-	events := make(chan conntrack.Event, 4096)
-	// One worker: the library stops on the first error a worker meets.
-	failed, err := conn.Listen(events, 1, []netfilter.NetlinkGroup{netfilter.GroupCTDestroy})
-	if err != nil {
-		_ = conn.Close()
-		return fmt.Errorf("listen to conntrack: %w", err)
+	defer sock.close()
+	if err := unix.SetsockoptInt(sock.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, groupDestroy); err != nil {
+		return fmt.Errorf("listen to conntrack: %w", os.NewSyscallError("setsockopt", err))
 	}
-	defer conn.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			if ctx.Err() != nil {
-				return nil
+	in := newInbox(closeSize)
+	for ctx.Err() == nil {
+		ready, err := sock.wait(int(tick / time.Millisecond))
+		if err != nil {
+			return err
+		}
+		if !ready {
+			continue
+		}
+		time.Sleep(gatherTime)
+		for n := batch; n == batch; {
+			if n, err = in.receive(sock.fd, unix.MSG_DONTWAIT); err != nil {
+				return fmt.Errorf("read conntrack events: %w", err)
 			}
-			return fmt.Errorf("read conntrack events: %w", err)
-		case e := <-events:
-			if e.Flow != nil && e.Flow.Mark&m.Released() != 0 {
-				ended(closed(e.Flow))
+			now := time.Now()
+			for msg := range in.messages(n) {
+				if c, mark, ok := closed(msg); ok && mark&m.Released() != 0 {
+					c.At = now
+					ended(c)
+				}
 			}
 		}
 	}
+	return nil
 }
 
-func closed(f *conntrack.Flow) flowlog.Closed {
-	return flowlog.Closed{
-		At: time.Now(), Tuple: tupleOf(f),
-		Counted:  f.CountersOrig.Packets > 0,
-		BytesOut: f.CountersOrig.Bytes, PktsOut: f.CountersOrig.Packets,
-		BytesIn: f.CountersReply.Bytes, PktsIn: f.CountersReply.Packets,
+// Messages and attributes about connections that end
+// (linux/netfilter/nfnetlink_conntrack.h).
+const (
+	groupDestroy = 3                      // NFNLGRP_CONNTRACK_DESTROY
+	ctDelete     = subsysConntrack<<8 | 2 // IPCTNL_MSG_CT_DELETE
+
+	ctaCountersOrig  = 9
+	ctaCountersReply = 10
+
+	ctaCountersPackets = 1
+	ctaCountersBytes   = 2
+)
+
+// closed reads a message about a connection that has ended.
+func closed(m message) (c flowlog.Closed, mark uint32, ok bool) {
+	if m.typ != ctDelete || len(m.data) < nfgenHdr {
+		return c, 0, false
 	}
+	for typ, data := range attributes(m.data[nfgenHdr:]) {
+		switch {
+		case typ == ctaTupleOrig:
+			c.Tuple, ok = readTuple(data)
+		case typ == ctaMark && len(data) == 4:
+			mark = binary.BigEndian.Uint32(data)
+		case typ == ctaCountersOrig:
+			c.PktsOut, c.BytesOut = readCounts(data)
+		case typ == ctaCountersReply:
+			c.PktsIn, c.BytesIn = readCounts(data)
+		}
+	}
+	c.Counted = c.PktsOut > 0
+	return c, mark, ok
+}
+
+// readTuple reads the addresses, the protocol and the ports of a direction.
+func readTuple(b []byte) (t flowlog.Tuple, ok bool) {
+	var src, dst netip.Addr
+	var srcPort, dstPort uint16
+	for typ, part := range attributes(b) {
+		for field, data := range attributes(part) {
+			switch {
+			case typ == ctaTupleIP && (field == ctaIPv4Src || field == ctaIPv6Src):
+				src, _ = netip.AddrFromSlice(data)
+			case typ == ctaTupleIP && (field == ctaIPv4Dst || field == ctaIPv6Dst):
+				dst, _ = netip.AddrFromSlice(data)
+			case typ == ctaTupleProto && field == ctaProtoNum && len(data) == 1:
+				t.Transport = flow.Transport(data[0])
+			case typ == ctaTupleProto && field == ctaProtoSrc && len(data) == 2:
+				srcPort = binary.BigEndian.Uint16(data)
+			case typ == ctaTupleProto && field == ctaProtoDst && len(data) == 2:
+				dstPort = binary.BigEndian.Uint16(data)
+			}
+		}
+	}
+	t.Src, t.Dst = netip.AddrPortFrom(src.Unmap(), srcPort), netip.AddrPortFrom(dst.Unmap(), dstPort)
+	return t, src.IsValid() && dst.IsValid()
+}
+
+// readCounts reads what was counted in a direction.
+func readCounts(b []byte) (packets, bytes uint64) {
+	for typ, data := range attributes(b) {
+		switch {
+		case typ == ctaCountersPackets && len(data) == 8:
+			packets = binary.BigEndian.Uint64(data)
+		case typ == ctaCountersBytes && len(data) == 8:
+			bytes = binary.BigEndian.Uint64(data)
+		}
+	}
+	return packets, bytes
 }

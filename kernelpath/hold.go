@@ -52,7 +52,7 @@ type hold struct {
 	// undecided has the flows whose segments wait, and judged those that are
 	// pending: none of the latter has a segment here.
 	undecided, judged *room
-	// begun says where streams begin. When tracked is true the table sends us the
+	// begun says where streams begin. When tracked is true the table logs the
 	// answers to SYNs, and a flow without one is refused.
 	begun    *begins
 	tracked  bool
@@ -184,22 +184,23 @@ func (h *hold) connect(id, mark uint32, p *packet) {
 // segment takes a client's segment with payload.
 func (h *hold) segment(id, mark uint32, p *packet) {
 	key := flowKey{netip.AddrPortFrom(p.src, p.srcPort), netip.AddrPortFrom(p.dst, p.dstPort)}
-	held := h.flows[key]
-	switch {
-	case len(p.payload) == 0:
+	if len(p.payload) == 0 {
 		h.pass(id, mark, 0)
 		return
+	}
+	begin, refused, known := h.begun.of(key)
+	held := h.current(key, begin, known)
+	switch {
 	case held == nil && h.again(key, id, mark):
 		return
 	case held == nil:
-		b := h.begun.by[key]
-		if b != nil && b.refused {
+		if refused {
 			h.pass(id, mark, h.marks.Denied())
 			return
 		}
 		held = h.take(key, p.seq)
-		if b != nil {
-			held.base, held.fixed = b.seq, true
+		if known {
+			held.base, held.fixed = begin, true
 		} else if h.tracked {
 			held.wait(id, mark, p)
 			h.deny(key, held, flow.Decision{Reason: flow.OutOfState}, nil)
@@ -319,28 +320,37 @@ func (h *hold) repeat(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	h.pass(id, mark, h.marks.Pending())
 }
 
+// keyOfReply names the flow that a server's packet belongs to.
+func keyOfReply(p *packet) flowKey {
+	return flowKey{netip.AddrPortFrom(p.dst, p.dstPort), netip.AddrPortFrom(p.src, p.srcPort)}
+}
+
+// current returns what is held of a flow, whose stream is known to begin at
+// begin. When that is another connection on the same ports, nothing of the last
+// one holds, and an undecided one has had its time.
+func (h *hold) current(key flowKey, begin uint32, known bool) *heldFlow {
+	held := h.flows[key]
+	if held == nil || !known || !held.fixed || held.base == begin {
+		return held
+	}
+	if !held.pending {
+		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil)
+	}
+	for _, id := range held.ids {
+		h.drop(id)
+	}
+	h.give(key, held)
+	return nil
+}
+
 // reply takes a packet of the server of a flow whose hello is on its way. When
 // it acknowledges the whole hello, the flow is released: what was judged is what
 // the server got.
 func (h *hold) reply(id, mark uint32, p *packet) {
-	key := flowKey{netip.AddrPortFrom(p.dst, p.dstPort), netip.AddrPortFrom(p.src, p.srcPort)}
-	held := h.flows[key]
+	key := keyOfReply(p)
+	begin, _, known := h.begun.of(key)
+	held := h.current(key, begin, known)
 	switch {
-	case p.flags&(flagSYN|flagACK|flagRST) == flagSYN|flagACK:
-		b := h.begun.by[key]
-		if held != nil && (b == nil || b.seq != p.ack) {
-			// Another connection on the same ports: nothing of the last one holds,
-			// and an undecided one has had its time.
-			if !held.pending {
-				h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil)
-			}
-			for _, id := range held.ids {
-				h.drop(id)
-			}
-			h.give(key, held)
-		}
-		h.begun.note(key, p.ack, h.now.Add(begunTime))
-		h.pass(id, mark, 0)
 	case held == nil && h.again(key, id, mark):
 	case p.flags&flagRST != 0:
 		h.pass(id, mark, 0)
@@ -403,9 +413,7 @@ func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte) {
 		f.App = flow.Raw
 	}
 	h.record(f, key.src.Port(), d, name)
-	if b := h.begun.by[key]; b != nil {
-		b.refused = true
-	}
+	h.begun.refuse(key)
 	for i, id := range held.ids {
 		if i < len(held.ids)-1 {
 			h.drop(id)
@@ -429,7 +437,9 @@ func (h *hold) expire() {
 		if h.now.Before(held.deadline) {
 			continue
 		}
+		begin, _, known := h.begun.of(key)
 		switch {
+		case h.current(key, begin, known) == nil:
 		case held.pending:
 			h.give(key, held)
 		case held.stray:

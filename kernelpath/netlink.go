@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -153,6 +155,69 @@ func attributes(b []byte) func(yield func(uint16, []byte) bool) {
 }
 
 func align4(n int) int { return (n + 3) &^ 3 }
+
+// batch is how many messages one system call takes.
+const batch = 64
+
+// inbox takes messages from a socket, up to a batch with one system call.
+type inbox struct {
+	bufs [batch][]byte
+	iovs [batch]unix.Iovec
+	msgs [batch]mmsghdr
+}
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+// newInbox returns an inbox for messages of up to size bytes.
+func newInbox(size int) *inbox {
+	in := new(inbox)
+	backing := make([]byte, batch*size)
+	for i := range in.bufs {
+		in.bufs[i] = backing[i*size : (i+1)*size]
+		in.iovs[i].Base = &in.bufs[i][0]
+		in.iovs[i].SetLen(size)
+		in.msgs[i].hdr.Iov = &in.iovs[i]
+		in.msgs[i].hdr.SetIovlen(1)
+	}
+	return in
+}
+
+// receive takes what waits at a socket, and returns how many datagrams there
+// were: none when there is nothing in time.
+func (in *inbox) receive(fd int, flags uintptr) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in.msgs[0])), batch, flags, 0, 0)
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.EINTR, unix.EAGAIN, unix.ENOBUFS:
+		return 0, nil
+	}
+	return 0, os.NewSyscallError("recvmmsg", errno)
+}
+
+// messages yields the messages of the first n datagrams.
+func (in *inbox) messages(n int) func(yield func(message) bool) {
+	return func(yield func(message) bool) {
+		for i := range n {
+			for m := range messages(in.bufs[i][:in.msgs[i].n]) {
+				if !yield(m) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// patience sets how long receive waits for a first message.
+func (s *nlSocket) patience(d time.Duration) error {
+	tv := unix.NsecToTimeval(int64(d))
+	return os.NewSyscallError("setsockopt", unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
+}
 
 // wait returns whether the socket became readable within the time, in
 // milliseconds.

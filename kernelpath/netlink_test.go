@@ -64,6 +64,8 @@ func FuzzMessages(f *testing.F) {
 		for msg := range messages(b) {
 			if len(msg.data) >= nfgenHdr {
 				l.message(msg.data[nfgenHdr:], h.now)
+				h.begun.message(msg, h.now)
+				closed(msg)
 			}
 		}
 	})

@@ -25,9 +25,10 @@ const (
 	nfulaPayload = 9
 	nfulaPrefix  = 10
 
-	nfulaCfgCmd    = 1
-	nfulaCfgMode   = 2
-	nfulaCfgQThres = 5
+	nfulaCfgCmd     = 1
+	nfulaCfgMode    = 2
+	nfulaCfgBufSize = 3
+	nfulaCfgQThres  = 5
 )
 
 // kernelLog turns what the table decides without user space into records.
@@ -39,7 +40,17 @@ type kernelLog struct {
 }
 
 func openKernelLog(group uint16, j *Judge) (*kernelLog, error) {
-	sock, err := openNetlink(1 << 20)
+	sock, err := openLog(group, 1<<20, 4<<10)
+	if err != nil {
+		return nil, err
+	}
+	return &kernelLog{sock: sock, judge: j, group: group}, nil
+}
+
+// openLog binds to a log group, alone. Each packet is logged in a message of its
+// own at once; the kernel allocates size bytes for it, and rcvbuf is what may wait.
+func openLog(group uint16, rcvbuf int, size uint32) (*nlSocket, error) {
+	sock, err := openNetlink(rcvbuf)
 	if err != nil {
 		return nil, fmt.Errorf("open packet log: %w", err)
 	}
@@ -47,6 +58,7 @@ func openKernelLog(group uint16, j *Judge) (*kernelLog, error) {
 	for _, a := range []attr{
 		{nfulaCfgCmd, []byte{cfgCmdBind}},
 		{nfulaCfgMode, mode},
+		{nfulaCfgBufSize, binary.BigEndian.AppendUint32(nil, size)},
 		{nfulaCfgQThres, binary.BigEndian.AppendUint32(nil, 1)},
 	} {
 		if err := sock.config(nfulnlMsgConfig, unix.NFPROTO_UNSPEC, group, a); err != nil {
@@ -57,7 +69,7 @@ func openKernelLog(group uint16, j *Judge) (*kernelLog, error) {
 			return nil, fmt.Errorf("set up packet log group %d: %w", group, err)
 		}
 	}
-	return &kernelLog{sock: sock, judge: j, group: group}, nil
+	return sock, nil
 }
 
 // run reads messages until ctx ends.

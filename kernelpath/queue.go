@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 	"unsafe"
@@ -51,8 +50,6 @@ const (
 	// dropped. Half of it is what undecided flows may hold, so that there is always
 	// room for what is new.
 	queueLen = 2 * undecidedRoom
-	// batch is how many messages one system call takes.
-	batch = 64
 	// tick is how often held hellos are looked at for their time limit, and
 	// shortTick while one of them waits for something short.
 	tick      = 250 * time.Millisecond
@@ -113,51 +110,39 @@ func (q *queue) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer q.sock.close()
-	var (
-		bufs [batch][]byte
-		iovs [batch]unix.Iovec
-		msgs [batch]mmsghdr
-	)
-	const size = copyRange + 1024 // with the other attributes of a message
-	backing := make([]byte, batch*size)
-	for i := range bufs {
-		bufs[i] = backing[i*size : (i+1)*size]
-		iovs[i].Base = &bufs[i][0]
-		iovs[i].SetLen(size)
-		msgs[i].hdr.Iov = &iovs[i]
-		msgs[i].hdr.SetIovlen(1)
-	}
+	in := newInbox(copyRange + 1024) // with the other attributes of a message
 	lastTick, overdue := q.hold.judge.now(), 0
+	var patience time.Duration
 	for ctx.Err() == nil {
 		every := tick
 		if q.hold.soon() {
 			every = shortTick
 		}
-		ready, err := q.sock.wait(int(every / time.Millisecond))
+		if every != patience {
+			patience = every
+			if err := q.sock.patience(patience); err != nil {
+				return err
+			}
+		}
+		n, err := in.receive(q.sock.fd, unix.MSG_WAITFORONE)
 		if err != nil {
+			return fmt.Errorf("read packet queue %d: %w", q.num, err)
+		}
+		now := q.hold.judge.now()
+		q.hold.now = now
+		if err := q.hold.begun.read(now); err != nil {
 			return err
 		}
-		n := 0
-		if ready {
-			n, err = recvmmsg(q.sock.fd, msgs[:])
-			if err != nil {
-				return fmt.Errorf("read packet queue %d: %w", q.num, err)
-			}
-			q.hold.now = q.hold.judge.now()
-			for i := range n {
-				for m := range messages(bufs[i][:msgs[i].n]) {
-					if m.typ == nfqnlMsgPacket && len(m.data) >= nfgenHdr {
-						q.packet(m.data[nfgenHdr:])
-					}
-				}
+		for m := range in.messages(n) {
+			if m.typ == nfqnlMsgPacket && len(m.data) >= nfgenHdr {
+				q.packet(m.data[nfgenHdr:])
 			}
 		}
-		if now := q.hold.judge.now(); now.Sub(lastTick) >= every {
+		if now.Sub(lastTick) >= every {
 			// What came in time may still be queued when this thread was kept from
 			// running: nobody is refused for that, but a flood puts nothing off.
 			if overdue++; n < batch || overdue > queueLen/batch {
 				lastTick, overdue = now, 0
-				q.hold.now = now
 				q.hold.expire()
 			}
 		}
@@ -234,30 +219,6 @@ func (q *queue) appendVerdict(b []byte, v verdict) []byte {
 }
 
 var zeros [nlmsgHdr]byte
-
-// mmsghdr is struct mmsghdr of recvmmsg(2).
-type mmsghdr struct {
-	hdr unix.Msghdr
-	n   uint32
-	_   [4]byte
-}
-
-// recvmmsg takes up to len(msgs) datagrams without blocking.
-func recvmmsg(fd int, msgs []mmsghdr) (int, error) {
-	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&msgs[0])),
-			uintptr(len(msgs)), unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EINTR:
-		case unix.EAGAIN, unix.ENOBUFS:
-			return 0, nil
-		default:
-			return 0, os.NewSyscallError("recvmmsg", errno)
-		}
-	}
-}
 
 // sendto sends b to the kernel without the allocation of a socket address.
 func sendto(fd int, b []byte) error {

@@ -102,9 +102,8 @@ func TestBeginningsOfOthersAreKept(t *testing.T) {
 	for port := range 60000 {
 		for host := range byte(2) {
 			server := netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, 0, 0, host}), 443)
-			s.h.packet(1, foreign, tcp(server, netip.AddrPortFrom(neighbour, uint16(1+port)), 0, first, flagSYN|flagACK, nil))
+			s.h.begun.answer(tcp(server, netip.AddrPortFrom(neighbour, uint16(1+port)), 0, first, flagSYN|flagACK, nil), s.h.now)
 		}
-		s.h.verdicts = s.h.verdicts[:0]
 	}
 	if len(s.h.begun.by) > begunRoom {
 		t.Errorf("%d beginnings are kept", len(s.h.begun.by))

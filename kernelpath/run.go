@@ -15,6 +15,7 @@ type Engine struct {
 	cfg    Config
 	queues []*queue
 	log    *kernelLog
+	begun  *begins
 	reset  *resetter
 	stats  []*Stats
 }
@@ -22,14 +23,14 @@ type Engine struct {
 // Open binds the queues and the log. It fails, and leaves nothing behind, when
 // one of them belongs to another process.
 func Open(cfg Config, j *Judge) (*Engine, error) {
-	e := &Engine{cfg: cfg}
+	e := &Engine{cfg: cfg, begun: newBegins()}
 	var err error
 	if e.reset, err = openResetter(); err != nil {
 		return nil, err
 	}
 	for i := range cfg.Queues {
 		h := newHold(j, cfg.Marks)
-		h.reset, h.tracked = e.reset.send, true
+		h.reset, h.begun, h.tracked = e.reset.send, e.begun, true
 		e.stats = append(e.stats, h.stats)
 		q, err := openQueue(cfg.FirstQueue+i, h)
 		if err != nil {
@@ -37,6 +38,10 @@ func Open(cfg Config, j *Judge) (*Engine, error) {
 			return nil, err
 		}
 		e.queues = append(e.queues, q)
+	}
+	if err := e.begun.open(cfg.LogGroup + 1); err != nil {
+		e.Close()
+		return nil, err
 	}
 	if e.log, err = openKernelLog(cfg.LogGroup, j); err != nil {
 		e.Close()
@@ -53,6 +58,7 @@ func (e *Engine) Close() {
 	if e.log != nil {
 		e.log.sock.close()
 	}
+	e.begun.close()
 	e.reset.close()
 }
 
@@ -62,6 +68,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer e.reset.close()
+	defer e.begun.close()
 	var wg sync.WaitGroup
 	errs := make([]error, len(e.queues)+1)
 	part := func(i int, what string, run func(context.Context) error) {

@@ -43,7 +43,7 @@ type Config struct {
 	Marks           Marks
 	FirstQueue      uint16
 	Queues          uint16 // how many, from FirstQueue on
-	LogGroup        uint16
+	LogGroup        uint16 // of records; the next one is of answers to SYNs
 	ProxyPort       uint16 // where the transparent proxy listens
 	Sources         netset.Set
 	Resolver        netset.Set // this host's addresses on which the resolver answers
@@ -319,7 +319,7 @@ func (b *table) toCluster() {
 	// all the same.
 	for _, f := range []family{ipv4, ipv6} {
 		b.rule("to_cluster", f.match(), l4proto(unix.IPPROTO_TCP), ctReply(), tcpFlags(flagSYN|flagACK|flagRST, flagSYN|flagACK),
-			f.answering(b.sets["tls"+f.name]), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+			f.answering(b.sets["tls"+f.name]), logTo(b.cfg.LogGroup+1, ""))
 	}
 	b.rule("to_cluster", ctMark(m.Pending()), ctReply(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
 	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), hasPayload(), count(counterEarly), drop())

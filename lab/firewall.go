@@ -85,6 +85,15 @@ func (f *Firewall) said() string {
 	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }
 
+// Ended says how the gateway has ended when it has by itself, with the end of its
+// log.
+func (f *Firewall) Ended() error {
+	if err := syscall.Kill(f.proc.PID, 0); !errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return fmt.Errorf("the gateway has ended; it said:\n%s", f.said())
+}
+
 // PID returns the gateway's process.
 func (f *Firewall) PID() int { return f.proc.PID }
 

@@ -5,6 +5,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -217,6 +218,9 @@ func (e *Env) attempt(ctx context.Context, w Way) (a attempt) {
 		a = one
 		if one.err == nil && one.leaked != e.Held() {
 			continue
+		}
+		if e.Held() {
+			a.err = errors.Join(a.err, e.Firewall.Ended())
 		}
 		if t.What == "" {
 			return a

@@ -142,7 +142,7 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 	f.StringVar(&mask, "mark-mask", fmt.Sprintf("%#x", uint32(kernelpath.DefaultMask)), "bits of packet and conntrack marks that are ours, four at least")
 	f.Uint16Var(&opt.FirstQueue, "queue", gateway.DefaultFirstQueue, "first packet queue number")
 	f.IntVar(&opt.Queues, "queues", 0, "number of packet queues (default: one for each processor)")
-	f.Uint16Var(&opt.LogGroup, "log-group", gateway.DefaultLogGroup, "packet log group")
+	f.Uint16Var(&opt.LogGroup, "log-group", gateway.DefaultLogGroup, "packet log group of the records; the next one is of the answers to SYNs")
 	f.Uint16Var(&opt.ProxyPort, "proxy-port", gateway.DefaultProxyPort, "port of the transparent HTTP proxy on this host")
 	f.DurationVar(&opt.Grace, "grace", gateway.DefaultGrace, "how long a name stays bound to an address after its TTL")
 	f.StringVar(&opt.Metrics, "metrics", "", "`address:port` on which /metrics (Prometheus) and /healthz are served, such as 127.0.0.1:9180; none when it is not given")
@@ -163,6 +163,9 @@ func sensible(opt gateway.Options) error {
 	}
 	if opt.Queues < 0 || opt.Queues > 64 || int(opt.FirstQueue)+opt.Queues > 1<<16 {
 		errs = append(errs, fmt.Errorf("--queues %d from --queue %d on do not fit: at most 64, below 65536", opt.Queues, opt.FirstQueue))
+	}
+	if opt.LogGroup == 1<<16-1 {
+		errs = append(errs, errors.New("--log-group 65535 has no next one; both are used"))
 	}
 	if opt.ProxyPort == 0 || opt.LogGroup == 0 || opt.FirstQueue == 0 {
 		errs = append(errs, errors.New("--proxy-port, --log-group and --queue must not be 0"))
