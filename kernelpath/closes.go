@@ -18,18 +18,16 @@ import (
 )
 
 const (
-	// gatherTime is how long ends of flows may wait to be read together: each
-	// would wake the process otherwise. Records are late by that.
-	gatherTime = 5 * time.Millisecond
-	// closesRoom is what the socket holds meanwhile, in bytes; ends that find no
-	// room have no record.
+	// closesRoom is what the socket holds, in bytes; ends that find no room have no
+	// record.
 	closesRoom = 8 << 20
 	// closeSize is more than the kernel says about a connection.
 	closeSize = 4 << 10
 )
 
 // WatchCloses reports the end of every released flow until ctx ends. Whether
-// bytes are counted is up to the sysctl nf_conntrack_acct.
+// bytes are counted is up to the sysctl nf_conntrack_acct. The time is up to
+// gatherTime late.
 //
 // It reads the messages itself: there is one for each connection of this host,
 // and a general library took a seventh of the process's time for them.
@@ -38,32 +36,18 @@ func WatchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error
 	if err != nil {
 		return fmt.Errorf("open conntrack: %w", err)
 	}
-	defer sock.close()
 	if err := unix.SetsockoptInt(sock.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, groupDestroy); err != nil {
+		sock.close()
 		return fmt.Errorf("listen to conntrack: %w", os.NewSyscallError("setsockopt", err))
 	}
-	in := newInbox(closeSize)
-	for ctx.Err() == nil {
-		ready, err := sock.wait(int(tick / time.Millisecond))
-		if err != nil {
-			return err
+	err = sock.watch(ctx, closeSize, func(msg message) {
+		if c, mark, ok := closed(msg); ok && mark&m.Released() != 0 {
+			c.At = time.Now()
+			ended(c)
 		}
-		if !ready {
-			continue
-		}
-		time.Sleep(gatherTime)
-		for n := batch; n == batch; {
-			if n, err = in.receive(sock.fd, unix.MSG_DONTWAIT); err != nil {
-				return fmt.Errorf("read conntrack events: %w", err)
-			}
-			now := time.Now()
-			for msg := range in.messages(n) {
-				if c, mark, ok := closed(msg); ok && mark&m.Released() != 0 {
-					c.At = now
-					ended(c)
-				}
-			}
-		}
+	})
+	if err != nil {
+		return fmt.Errorf("read conntrack events: %w", err)
 	}
 	return nil
 }

@@ -31,6 +31,9 @@ const (
 	nfulaCfgQThres  = 5
 )
 
+// recordSize is more than a message about a packet takes.
+const recordSize = 4 << 10
+
 // kernelLog turns what the table decides without user space into records.
 type kernelLog struct {
 	sock  *nlSocket
@@ -40,7 +43,7 @@ type kernelLog struct {
 }
 
 func openKernelLog(group uint16, j *Judge) (*kernelLog, error) {
-	sock, err := openLog(group, 1<<20, 4<<10)
+	sock, err := openLog(group, 1<<20, recordSize)
 	if err != nil {
 		return nil, err
 	}
@@ -74,29 +77,13 @@ func openLog(group uint16, rcvbuf int, size uint32) (*nlSocket, error) {
 
 // run reads messages until ctx ends.
 func (k *kernelLog) run(ctx context.Context) error {
-	defer k.sock.close()
-	buf := make([]byte, 64<<10)
-	for ctx.Err() == nil {
-		ready, err := k.sock.wait(int(tick / time.Millisecond))
-		if err != nil {
-			return err
+	err := k.sock.watch(ctx, recordSize, func(m message) {
+		if m.typ == nfulnlMsgPacket && len(m.data) >= nfgenHdr {
+			k.message(m.data[nfgenHdr:], k.judge.now())
 		}
-		if !ready {
-			continue
-		}
-		n, _, err := unix.Recvfrom(k.sock.fd, buf, unix.MSG_DONTWAIT)
-		switch {
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
-			continue
-		case err != nil:
-			return fmt.Errorf("read packet log group %d: %w", k.group, err)
-		}
-		now := k.judge.now()
-		for m := range messages(buf[:n]) {
-			if m.typ == nfulnlMsgPacket && len(m.data) >= nfgenHdr {
-				k.message(m.data[nfgenHdr:], now)
-			}
-		}
+	})
+	if err != nil {
+		return fmt.Errorf("read packet log group %d: %w", k.group, err)
 	}
 	return nil
 }

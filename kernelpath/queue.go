@@ -54,6 +54,9 @@ const (
 	// shortTick while one of them waits for something short.
 	tick      = 250 * time.Millisecond
 	shortTick = 25 * time.Millisecond
+	// hotTime is how long the thread waits for the next packet without the
+	// runtime's knowledge, see inbox.receive.
+	hotTime = 4 * time.Millisecond
 )
 
 // verdict is the answer about one queued packet: its id, what happens to it, and
@@ -111,22 +114,27 @@ func (q *queue) run(ctx context.Context) error {
 	defer runtime.UnlockOSThread()
 	defer q.sock.close()
 	in := newInbox(copyRange + 1024) // with the other attributes of a message
-	lastTick, overdue := q.hold.judge.now(), 0
-	var patience time.Duration
+	if err := q.sock.patience(hotTime); err != nil {
+		return err
+	}
+	lastTick, overdue, hot := q.hold.judge.now(), 0, false
 	for ctx.Err() == nil {
 		every := tick
 		if q.hold.soon() {
 			every = shortTick
 		}
-		if every != patience {
-			patience = every
-			if err := q.sock.patience(patience); err != nil {
+		var err error
+		if !hot {
+			if hot, err = q.sock.wait(int(every / time.Millisecond)); err != nil {
 				return err
 			}
 		}
-		n, err := in.receive(q.sock.fd, unix.MSG_WAITFORONE)
-		if err != nil {
-			return fmt.Errorf("read packet queue %d: %w", q.num, err)
+		n := 0
+		if hot {
+			if n, err = in.receive(q.sock.fd, unix.MSG_WAITFORONE); err != nil {
+				return fmt.Errorf("read packet queue %d: %w", q.num, err)
+			}
+			hot = n > 0
 		}
 		now := q.hold.judge.now()
 		q.hold.now = now
@@ -220,11 +228,12 @@ func (q *queue) appendVerdict(b []byte, v verdict) []byte {
 
 var zeros [nlmsgHdr]byte
 
-// sendto sends b to the kernel without the allocation of a socket address.
+// sendto sends b to the kernel without the allocation of a socket address. It is
+// kept from the runtime as receive is: the kernel forwards the packets meanwhile.
 func sendto(fd int, b []byte) error {
 	sa := unix.RawSockaddrNetlink{Family: unix.AF_NETLINK}
 	for {
-		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
 			0, uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrNetlink)
 		switch errno {
 		case 0:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -67,6 +68,11 @@ func (e *Engine) Close() {
 func (e *Engine) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// A queue's thread keeps a processor while packets come; the others still have
+	// as many as there are.
+	procs := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(procs + len(e.queues))
+	defer runtime.GOMAXPROCS(procs)
 	defer e.reset.close()
 	defer e.begun.close()
 	var wg sync.WaitGroup

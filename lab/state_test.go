@@ -47,6 +47,7 @@ func TestASYNTakesTheReleaseFromItsFlow(t *testing.T) {
 				}
 			}
 			if again {
+				time.Sleep(200 * time.Millisecond) // until the server's acknowledgement is through, and the flow released
 				s := client.Segment{From: netip.AddrPortFrom(l.Plan.Sources[0], port), To: to, Seq: 1, Flags: client.SYN}
 				if _, err := l.Forge(t.Context(), s); err != nil {
 					t.Fatal(err)

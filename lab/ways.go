@@ -117,9 +117,12 @@ func (e *Env) Allowed() (string, error) {
 }
 
 // Resolve asks the node's resolver for an allowed name, which binds its
-// addresses.
+// addresses. Like any stub it asks once more when a datagram got lost.
 func (e *Env) Resolve(ctx context.Context, name string) (netip.Addr, error) {
 	a, err := e.Lab.Ask(ctx, client.Question{Name: name, Source: e.Source})
+	if err == nil && len(a.Addrs) == 0 && a.Rcode == "" {
+		a, err = e.Lab.Ask(ctx, client.Question{Name: name, Source: e.Source})
+	}
 	if err == nil && len(a.Addrs) == 0 {
 		err = fmt.Errorf("%s does not resolve: %s%s", name, a.Rcode, a.Error)
 	}
