@@ -23,7 +23,7 @@ var forKernel = []string{
 }
 
 // runConnect is gateway --connect: the same decisions on a socket.
-func runConnect(c *cobra.Command, file, addr, as, records string, log *slog.Logger) error {
+func runConnect(c *cobra.Command, file, addr, as string, records recordsFile, log *slog.Logger) error {
 	var needless []string
 	for _, name := range forKernel {
 		if c.Flags().Changed(name) {
@@ -33,7 +33,7 @@ func runConnect(c *cobra.Command, file, addr, as, records string, log *slog.Logg
 	if len(needless) > 0 {
 		return fmt.Errorf("--connect touches neither kernel nor interfaces; leave out %s", strings.Join(needless, ", "))
 	}
-	if err := sensibleAddr("--connect", addr, "127.0.0.1:3128"); err != nil {
+	if err := errors.Join(sensibleAddr("--connect", addr, "127.0.0.1:3128"), records.sensible()); err != nil {
 		return err
 	}
 	_, p, err := load(c, file)
@@ -46,7 +46,7 @@ func runConnect(c *cobra.Command, file, addr, as, records string, log *slog.Logg
 	if line := staleLine(p); line != "" {
 		fmt.Fprintln(c.ErrOrStderr(), line)
 	}
-	w, closeRecords, err := openRecords(records, c.OutOrStdout())
+	w, closeRecords, err := records.open(c.OutOrStdout())
 	if err != nil {
 		return err
 	}

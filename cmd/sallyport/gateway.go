@@ -25,10 +25,11 @@ import (
 
 func gatewayCommand() *cobra.Command {
 	var (
-		file, records, mask, level string
-		explicit, as               string
-		off, check, noMasquerade   bool
-		opt                        gateway.Options
+		file, mask, level        string
+		records                  recordsFile
+		explicit, as             string
+		off, check, noMasquerade bool
+		opt                      gateway.Options
 	)
 	c := &cobra.Command{
 		Use:   "gateway",
@@ -76,7 +77,7 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 			if opt.Inside == "" || opt.Outside == "" {
 				return errors.New("gateway needs --inside and --outside, the interfaces towards the cluster and away from it, or --connect for a proxy without privileges")
 			}
-			if err := sensible(opt); err != nil {
+			if err := errors.Join(sensible(opt), records.sensible()); err != nil {
 				return err
 			}
 			m, err := strconv.ParseUint(mask, 0, 32)
@@ -113,7 +114,7 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 				}
 				return nil
 			}
-			w, closeRecords, err := openRecords(records, c.OutOrStdout())
+			w, closeRecords, err := records.open(c.OutOrStdout())
 			if err != nil {
 				return err
 			}
@@ -138,7 +139,7 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 	f.StringVar(&opt.Inside, "inside", "", "interface towards the cluster")
 	f.StringVar(&opt.Outside, "outside", "", "interface away from the cluster")
 	f.StringVar(&opt.StateDir, "state", "/run/sallyport", "directory for bindings and saved host settings")
-	f.StringVar(&records, "records", "-", "file that decision records are appended to as JSON lines, - for standard output")
+	records.flags(f)
 	f.StringVar(&mask, "mark-mask", fmt.Sprintf("%#x", uint32(kernelpath.DefaultMask)), "bits of packet and conntrack marks that are ours, four at least")
 	f.Uint16Var(&opt.FirstQueue, "queue", gateway.DefaultFirstQueue, "first packet queue number")
 	f.IntVar(&opt.Queues, "queues", 0, "number of packet queues (default: one for each processor)")
@@ -185,17 +186,6 @@ func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 		return nil, fmt.Errorf("--log-level %q is not one of debug, info, warn, error", level)
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
-}
-
-func openRecords(name string, stdout io.Writer) (w io.Writer, closeFile func(), err error) {
-	if name == "-" {
-		return stdout, func() {}, nil
-	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open records: %w", err)
-	}
-	return f, func() { _ = f.Close() }, nil
 }
 
 // inputs are the files that a command reads its program from, and their folders.
