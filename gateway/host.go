@@ -26,6 +26,7 @@ func numQueues() int { return max(1, runtime.NumCPU()) }
 // hostFacts is what a gateway needs to know of its host.
 type hostFacts struct {
 	inside []netip.Addr // addresses of the inside interface, on which the resolver answers
+	front  []netip.Addr // addresses of the outside interface, whose published ports lead inwards
 	own    []netip.Addr // every address of the host
 	ipv6   bool         // whether there is a way out over IPv6
 }
@@ -71,6 +72,9 @@ func inspect(inside, outside string) (hostFacts, error) {
 			h.own = append(h.own, addr.WithZone(""))
 			if l.Name == inside && !addr.IsLinkLocalUnicast() {
 				h.inside = append(h.inside, addr)
+			}
+			if l.Name == outside && !addr.IsLinkLocalUnicast() {
+				h.front = append(h.front, addr)
 			}
 		}
 	}

@@ -48,6 +48,8 @@ type Config struct {
 	Sources         netset.Set
 	Resolver        netset.Set // this host's addresses on which the resolver answers
 	Masquerade      bool
+	Front           netset.Set            // this host's addresses outside, whose published ports lead inwards
+	Publish         []program.Publication // the ports that do
 }
 
 // Prefixes of log messages: which rule of the table decided.
@@ -64,6 +66,9 @@ const (
 	logProto     = "sallyport:transport"
 	logTooMany   = "sallyport:toomany"
 	logElsewhere = "sallyport:elsewhere"
+	logPublished = "sallyport:published"
+	logVisitor   = "sallyport:visitor"
+	logOneWay    = "sallyport:oneway"
 )
 
 // Records of what the kernel decides are limited to this many a second for each
@@ -118,7 +123,7 @@ func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
 	conn.AddTable(b.t) // so that deleting it cannot fail
 	conn.DelTable(b.t)
 	conn.AddTable(b.t)
-	if err := errors.Join(b.addSets(rules), b.addLimitSets()); err != nil {
+	if err := errors.Join(b.addSets(rules), b.addLimitSets(), b.addPublishSets()); err != nil {
 		return err
 	}
 	b.addChains()
@@ -183,6 +188,7 @@ func (b *table) base(name string, typ nftables.ChainType, hook *nftables.ChainHo
 // it: a packet that comes back from a queue goes on with the next chain.
 const (
 	prioSteer   = -150
+	prioDNAT    = -100
 	prioFilter  = 0
 	prioVerdict = 1
 	prioSNAT    = 100
@@ -192,7 +198,7 @@ func (b *table) addChains() {
 	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied, counterTooMany} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -208,8 +214,10 @@ func (b *table) addChains() {
 	b.toCluster()
 	b.refuse()
 	b.verdict()
+	b.publish()
+	b.base("masquerade", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, prioSNAT)
+	b.sourceOfPublished()
 	if b.cfg.Masquerade {
-		b.base("masquerade", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, prioSNAT)
 		for _, f := range []family{ipv4, ipv6} {
 			b.rule("masquerade", outTo(b.cfg.Outside), f.match(), f.source(b.sets["sources"+f.name], false),
 				f.destination(b.sets["private"+f.name], true), exprs{&expr.Masq{}})
@@ -279,6 +287,7 @@ func (b *table) fromCluster() {
 	m := b.cfg.Marks
 	// What has no payload is the tail of closed connections, and no attempt.
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logState))
+	b.oneWay()
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), count(counterInvalid), drop())
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMP), goTo("icmp"))
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMPV6), goTo("icmp"))
@@ -390,6 +399,7 @@ func (b *table) verdict() {
 	m := b.cfg.Marks
 	b.rule("verdict", inFrom(b.cfg.Inside), goTo("judged"))
 	b.rule("verdict", outTo(b.cfg.Inside), goTo("judged"))
+	b.rule("verdict", ctMark(m.Denied()), goTo("judged")) // also a published flow that leads out again
 	b.rule("judged", packetMark(m.Denied()), goTo("reject"))
 	b.rule("judged", packetMark(m.Released()), setCtMark(m.Mask(), m.Released()), accept())
 	b.rule("judged", packetMark(m.Pending()), setCtMark(m.Mask(), m.Pending()), accept())

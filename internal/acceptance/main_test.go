@@ -46,6 +46,8 @@ func TestMain(m *testing.M) {
 		part = func() error { return standIn(os.Args[2:]) }
 	case len(os.Args) == 2 && os.Args[1] == resolverArg:
 		part = anotherResolver
+	case len(os.Args) == 2 && os.Args[1] == serviceArg:
+		part = service
 	default:
 		os.Exit(testMain(m))
 	}
