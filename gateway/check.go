@@ -48,6 +48,9 @@ func Check(ctx context.Context, opt Options) []Answer {
 		}
 	}
 	add("interfaces", note, err)
+	if err == nil {
+		add("published ports", host.publishes(p.Published), host.canPublish(p.Published))
+	}
 	features, err := kernelpath.Probe()
 	if err != nil {
 		add("kernel", "", err)

@@ -103,6 +103,9 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	if g.host, err = inspect(opt.Inside, opt.Outside); err != nil {
 		return err
 	}
+	if err := g.host.canPublish(opt.Program.Published); err != nil {
+		return err
+	}
 	g.force.Store(g.forced(opt.Loaded))
 	g.rules.Store(decide.New(opt.Program))
 	g.stats.reloadOK.Store(true)

@@ -118,6 +118,9 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 		g.log.Error("new rules refused, the old ones stay in force", "err", err)
 	}
 	l, err := g.opt.Load()
+	if err == nil {
+		err = g.host.canPublish(l.Program.Published)
+	}
 	if err != nil {
 		refused(err)
 		return
@@ -243,11 +246,6 @@ func (g *Gateway) stillAllowed(t kernelpath.Running) (allowed, known bool) {
 	}
 	o, known := g.flows.Find(t.Tuple)
 	return known && rules.Decide(o.Flow(t.Tuple), now).Verdict == flow.Allow, known
-}
-
-// published reports whether a flow came in by a published port.
-func (g *Gateway) published(t kernelpath.Running) bool {
-	return t.To().IsValid() && slices.Contains(g.host.front, t.Dst.Addr())
 }
 
 // remember notes which rules are in force, for the next process.
