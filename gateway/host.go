@@ -34,9 +34,6 @@ type hostFacts struct {
 // inspect reads the host and changes nothing.
 func inspect(inside, outside string) (hostFacts, error) {
 	var h hostFacts
-	if inside == outside {
-		return h, fmt.Errorf("inside and outside are both %q: a gateway needs two interfaces", inside)
-	}
 	links, err := net.Interfaces()
 	if err != nil {
 		return h, fmt.Errorf("list interfaces: %w", err)
@@ -46,7 +43,11 @@ func inspect(inside, outside string) (hostFacts, error) {
 		known = append(known, l.Name)
 	}
 	var errs []error
-	for _, given := range []struct{ flag, name string }{{"--inside", inside}, {"--outside", outside}} {
+	flags := []struct{ flag, name string }{{"--inside", inside}, {"--outside", outside}}
+	if inside == outside {
+		flags = flags[:1] // one interface is both; what is wrong with it is said once
+	}
+	for _, given := range flags {
 		i := slices.Index(known, given.name)
 		switch {
 		case i < 0:

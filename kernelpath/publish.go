@@ -110,7 +110,7 @@ func (b *table) publish() {
 	// A source that is not counted, since too many are, gets no further either.
 	room := &expr.Connlimit{Count: connsPerSource()}
 	for _, f := range []family{ipv4, ipv6} {
-		published := join(inFrom(b.cfg.Outside), f.match(), f.destination(b.sets["front"+f.name], false), f.leads(b.sets["publish"+f.name]))
+		published := join(b.fromOutside(f), f.destination(b.sets["front"+f.name], false), f.leads(b.sets["publish"+f.name]))
 		b.rule("publish", published, f.perSource(b.sets["visiting"+f.name], unix.NFT_DYNSET_OP_ADD, room), goTo("published"))
 		b.rule("publish", published, goTo("too_many"))
 	}
@@ -123,7 +123,7 @@ func (b *table) publish() {
 	// nothing, as the outside never is; what a service of the host has under way on
 	// the port goes on.
 	for _, f := range []family{ipv4, ipv6} {
-		refused := join(inFrom(b.cfg.Outside), ctState(expr.CtStateBitNEW), f.match(), f.destination(b.sets["front"+f.name], false),
+		refused := join(ctState(expr.CtStateBitNEW), b.fromOutside(f), f.destination(b.sets["front"+f.name], false),
 			onPort(b.sets["ports"]))
 		b.rule("input", refused, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logVisitor))
 		b.rule("input", refused, count(counterUnsolicited), drop())

@@ -17,6 +17,10 @@
 //	(address, port) bound http to the transparent proxy (already in prerouting)
 //	everything else            log and reject
 //
+// What comes in answers a flow of the cluster's, or is for a port that the cluster's
+// owner publishes: that is translated, and marked released, by its first packet
+// (publish.go). Inside and outside may be one interface (sides.go).
+//
 // A hello that is verified marks its flow pending; the flow is released when
 // the server acknowledges the whole hello, so what was verified is what the
 // server got.
@@ -39,7 +43,7 @@ const TableName = "sallyport"
 
 // Config says what the table is to be.
 type Config struct {
-	Inside, Outside string // interface names
+	Inside, Outside string // interface names; one and the same for both is told apart by Sources
 	Marks           Marks
 	FirstQueue      uint16
 	Queues          uint16 // how many, from FirstQueue on
@@ -215,12 +219,12 @@ func (b *table) addChains() {
 	b.refuse()
 	b.verdict()
 	b.publish()
+	b.noRedirects()
 	b.base("masquerade", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, prioSNAT)
 	b.sourceOfPublished()
 	if b.cfg.Masquerade {
 		for _, f := range []family{ipv4, ipv6} {
-			b.rule("masquerade", outTo(b.cfg.Outside), f.match(), f.source(b.sets["sources"+f.name], false),
-				f.destination(b.sets["private"+f.name], true), exprs{&expr.Masq{}})
+			b.rule("masquerade", b.leaving(f), f.destination(b.sets["private"+f.name], true), exprs{&expr.Masq{}})
 		}
 	}
 }
@@ -233,14 +237,16 @@ func (b *table) steer() {
 	}
 	// A SYN may open a new connection in an entry of conntrack that is about to
 	// end, and that must not inherit what the last one has proved.
-	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
-		ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
+	for _, f := range []family{ipv4, ipv6} {
+		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
+			ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
+	}
 	// What is released needs no more than the filter's first rule.
 	b.rule("steer", ctMark(m.Released()), accept())
 	b.tooMany()
-	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
 	for _, f := range []family{ipv4, ipv6} {
-		b.rule("steer", inFrom(b.cfg.Inside), f.match(), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
+		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
+		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
 			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
 	}
 }
@@ -251,11 +257,11 @@ func (b *table) steer() {
 func (b *table) input() {
 	for _, f := range []family{ipv4, ipv6} {
 		for _, proto := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-			b.rule("input", inFrom(b.cfg.Outside), f.match(), f.destination(b.sets["resolver"+f.name], false),
+			b.rule("input", b.fromOutside(f), f.destination(b.sets["resolver"+f.name], false),
 				l4proto(proto), dport(53), count(counterUnsolicited), drop())
 		}
+		b.rule("input", b.fromOutside(f), l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
 	}
-	b.rule("input", inFrom(b.cfg.Outside), l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
 	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logSource))
 	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), count(counterUnsolicited), drop())
 }
@@ -279,8 +285,7 @@ func (b *table) filter() {
 		b.rule("filter", inFrom(b.cfg.Inside), outTo(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], false),
 			f.destination(b.sets["sources"+f.name], false), accept())
 	}
-	b.rule("filter", inFrom(b.cfg.Inside), goTo("from_cluster"))
-	b.rule("filter", outTo(b.cfg.Inside), goTo("to_cluster"))
+	b.sides()
 }
 
 func (b *table) fromCluster() {
