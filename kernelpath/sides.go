@@ -33,6 +33,15 @@ func (b *table) fromOutside(f family) exprs {
 	return join(inFrom(b.cfg.Outside), f.match())
 }
 
+// eachSide returns match for every family, or what says the same of all of them at
+// once: with two interfaces the interface alone.
+func (b *table) eachSide(match func(family) exprs, name string) []exprs {
+	if b.cfg.single() {
+		return []exprs{match(ipv4), match(ipv6)}
+	}
+	return []exprs{inFrom(name)}
+}
+
 // sides sends forwarded packets to the chain of their direction.
 func (b *table) sides() {
 	if b.cfg.single() {

@@ -237,15 +237,18 @@ func (b *table) steer() {
 	}
 	// A SYN may open a new connection in an entry of conntrack that is about to
 	// end, and that must not inherit what the last one has proved.
-	for _, f := range []family{ipv4, ipv6} {
-		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
+	insides := b.eachSide(b.fromInside, b.cfg.Inside)
+	for _, inside := range insides {
+		b.rule("steer", inside, l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
 			ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
 	}
 	// What is released needs no more than the filter's first rule.
 	b.rule("steer", ctMark(m.Released()), accept())
 	b.tooMany()
+	for _, inside := range insides {
+		b.rule("steer", inside, l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
+	}
 	for _, f := range []family{ipv4, ipv6} {
-		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
 		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
 			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
 	}
@@ -260,7 +263,9 @@ func (b *table) input() {
 			b.rule("input", b.fromOutside(f), f.destination(b.sets["resolver"+f.name], false),
 				l4proto(proto), dport(53), count(counterUnsolicited), drop())
 		}
-		b.rule("input", b.fromOutside(f), l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
+	}
+	for _, outside := range b.eachSide(b.fromOutside, b.cfg.Outside) {
+		b.rule("input", outside, l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
 	}
 	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logSource))
 	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), count(counterUnsolicited), drop())

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -142,6 +143,12 @@ nft -f - <<-END
 		}
 	}
 END`, visitor, stranger, balancer, public, node, outside))
+	s.serves()
+}
+
+// serves starts the service on the node.
+func (s *site) serves() {
+	s.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		s.t.Fatal(err)
@@ -286,16 +293,34 @@ func TestWhatIsPublishedNoMoreIsCut(t *testing.T) {
 	time.Sleep(300 * time.Millisecond) // under way
 	var without []string
 	for line := range strings.Lines(with) {
-		if !strings.Contains(line, "port: tcp/443,") {
+		if !strings.Contains(line, "port: tcp/443,") && !strings.Contains(line, "port: udp/8125,") {
 			without = append(without, line)
 		}
 	}
+	// Datagrams are under way from one socket.
+	talk := make(chan client.Heard, 1)
+	go func() {
+		var h client.Heard
+		_ = s.Internet.Call(t.Context(), "say", client.Raw{
+			UDP: true, Source: netip.MustParseAddr(visitor), To: netip.MustParseAddrPort(public + ":8125"), Delay: 100 * time.Millisecond,
+			Chunks: slices.Repeat([][]byte{[]byte("?")}, 60),
+		}, &h)
+		talk <- h
+	}()
+	s.awaitRecord("publish-udp-8125", func(r lab.Record) bool { return r.Rule == "publish-udp-8125" && r.Verdict == "allow" })
 	s.write(strings.Join(without, ""))
 	s.awaitLog("new rules in force", 1)
 	if r := <-visits["gone"]; r.Code != 56 || !strings.Contains(string(r.Stderr), "reset") {
 		t.Errorf("gone: %d %s; want it cut, and the client told", r.Code, r.Stderr)
 	}
-	s.awaitRecord("the cut", func(r lab.Record) bool { return r.Path == "sweep" && r.Reason == "not-published" })
+	for _, port := range []string{":443", ":8125"} {
+		s.awaitRecord("the cut", func(r lab.Record) bool {
+			return r.Path == "sweep" && r.Reason == "not-published" && strings.HasSuffix(r.Dest, port)
+		})
+	}
+	if h := <-talk; !h.Refused || h.Sent == 0 {
+		t.Errorf("datagrams: %+v; want some, and then that the client is told", h)
+	}
 	if r := s.visit(visitor, "https://"+public+"/"); r.Code == 0 {
 		t.Errorf("a new visit: %s", r.Stdout)
 	}
@@ -305,4 +330,65 @@ func TestWhatIsPublishedNoMoreIsCut(t *testing.T) {
 	s.write(with)
 	s.awaitLog("new rules in force", 2)
 	s.seen("published again", s.visit(visitor, "https://"+public+"/"), public)
+}
+
+// TestPublishedPortsNeedNoProcess kills the gateway: what the kernel decides goes
+// on, and nothing more comes in than before.
+func TestPublishedPortsNeedNoProcess(t *testing.T) {
+	need(t, "curl", "nft")
+	s := newSite(t, withPorts(t), nil)
+	s.balanced()
+	s.start()
+	done := make(chan lab.Result, 1)
+	go func() { done <- s.visit(visitor, "https://"+public+"/slow/60", "--max-time", "15", "-N") }()
+	s.awaitRecord("the visit", func(r lab.Record) bool { return r.Rule == "publish-tcp-443" && r.Verdict == "allow" })
+	if err := s.gateway.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.seen("without a process", s.visit(visitor, "https://"+public+"/"), public)
+	if r := s.visit(stranger, "https://"+public+"/"); r.Code != 28 {
+		t.Errorf("a source outside from: %d %s", r.Code, r.Stdout)
+	}
+	s.start()
+	if r := <-done; r.Code != 0 || strings.Count(string(r.Stdout), "more") != 60 {
+		t.Errorf("what was under way: %d %s", r.Code, r.Stderr)
+	}
+}
+
+// TestPublishedOverIPv6 leads a port on to the node's IPv6 address.
+func TestPublishedOverIPv6(t *testing.T) {
+	need(t, "curl")
+	for name, change := range map[string]func(*lab.Options){"two_interfaces": nil, "one": one} {
+		t.Run(name, func(t *testing.T) {
+			text := example(t, "seed-all.yaml")
+			_, p := compiled(t, text)
+			nodes, _ := p.Group("nodes")
+			var node netip.Addr
+			for _, prefix := range nodes.Set.Prefixes() {
+				if prefix.Addr().Is6() {
+					node = prefix.Addr().Next().Next().Next().Next()
+				}
+			}
+			const gateway = "\ngateway:\n"
+			if !strings.Contains(text, gateway) || !node.IsValid() {
+				t.Fatal("the example has no gateway, or no IPv6")
+			}
+			s := newSite(t, strings.Replace(text, gateway, gateway+fmt.Sprintf(
+				"  publish:\n  - {port: tcp/9443, to: \"[%s]:8443\", from: [\"2001:db8:7::/48\"], reason: test}\n", node), 1), change)
+			s.serves()
+			s.start()
+			s.script(s.Internet.Agent, "ip addr add 2001:db8:7::7/128 dev lo nodad; ip addr add 2001:db8:8::9/128 dev lo nodad")
+			url := "https://[" + s.Plan.Outside[1].String() + "]:9443/"
+			s.seen("by the gateway", s.visit("2001:db8:7::7", url), s.Plan.Gateway6.String())
+			s.awaitRecord("the visit", func(r lab.Record) bool {
+				return r.Rule == "publish-tcp-9443-ipv6" && r.Verdict == "allow" && strings.HasPrefix(r.Source, "[2001:db8:7::7]:")
+			})
+			if r := s.visit("2001:db8:8::9", url); r.Code != 28 {
+				t.Errorf("a source outside from: %d %s", r.Code, r.Stdout)
+			}
+			s.awaitRecord("the stranger", func(r lab.Record) bool {
+				return r.Reason == "source-not-allowed" && strings.HasPrefix(r.Source, "[2001:db8:8::9]:")
+			})
+		})
+	}
 }
