@@ -5,6 +5,7 @@ package kernelpath
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"sync"
 
@@ -34,8 +35,9 @@ const dataReg = unix.NFT_REG32_00 + 8
 // ctStatusDNAT is IPS_DST_NAT (linux/netfilter/nf_conntrack_common.h).
 const ctStatusDNAT = 1 << 5
 
-// addPublishSets adds where published ports lead, for each source, and the ports
-// whoever may use them.
+// addPublishSets adds where published ports lead, for each source; who may use
+// which, since a rule that only asked the map would not be listed with it; and the
+// ports, whoever may use them.
 func (b *table) addPublishSets() error {
 	ports := &nftables.Set{
 		Table: b.t, Name: "ports", Concatenation: true,
@@ -53,7 +55,8 @@ func (b *table) addPublishSets() error {
 			KeyType:  nftables.MustConcatSetType(f.keyType, nftables.TypeInetProto, nftables.TypeInetService),
 			DataType: nftables.MustConcatSetType(f.keyType, nftables.TypeInetService),
 		}
-		if err := b.set(leads, publishElements(f, b.cfg.Publish)); err != nil {
+		visitors := &nftables.Set{Table: b.t, Name: "visitors" + f.name, Concatenation: true, Interval: true, KeyType: leads.KeyType}
+		if err := errors.Join(b.set(leads, publishElements(f, b.cfg.Publish)), b.set(visitors, visitorElements(f, b.cfg.Publish))); err != nil {
 			return err
 		}
 		// Of their own, so that the outside does not use up the places in which
@@ -87,6 +90,15 @@ func publishElements(f family, list []program.Publication) []nftables.SetElement
 	return elements
 }
 
+// visitorElements returns ip saddr . meta l4proto . th dport of those who may.
+func visitorElements(f family, list []program.Publication) []nftables.SetElement {
+	elements := publishElements(f, list)
+	for i := range elements {
+		elements[i].Val = nil
+	}
+	return elements
+}
+
 // portElements returns meta l4proto . th dport of what is published.
 func portElements(list []program.Publication) []nftables.SetElement {
 	var elements []nftables.SetElement
@@ -110,7 +122,7 @@ func (b *table) publish() {
 	// A source that is not counted, since too many are, gets no further either.
 	room := &expr.Connlimit{Count: connsPerSource()}
 	for _, f := range []family{ipv4, ipv6} {
-		published := join(b.fromOutside(f), f.destination(b.sets["front"+f.name], false), f.leads(b.sets["publish"+f.name]))
+		published := join(b.fromOutside(f), f.destination(b.sets["front"+f.name], false), f.visiting(b.sets["visitors"+f.name]))
 		b.rule("publish", published, f.perSource(b.sets["visiting"+f.name], unix.NFT_DYNSET_OP_ADD, room), goTo("published"))
 		b.rule("publish", published, goTo("too_many"))
 	}
@@ -144,14 +156,25 @@ func (b *table) oneWay() {
 		limit(logRate, logBurst), logTo(b.cfg.LogGroup, logOneWay))
 }
 
-// ip saddr . meta l4proto . th dport map @MAP, into the data register
-func (f family) leads(set *nftables.Set) exprs {
+// ip saddr . meta l4proto . th dport
+func (f family) visitor() exprs {
 	return exprs{
 		f.load(f.saddr, reg),
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: f.next()},
 		&expr.Payload{DestRegister: f.next() + 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Lookup{SourceRegister: reg, SetName: set.Name, SetID: set.ID, IsDestRegSet: true, DestRegister: dataReg},
 	}
+}
+
+// ip saddr . meta l4proto . th dport @SET
+func (f family) visiting(set *nftables.Set) exprs {
+	return join(f.visitor(), exprs{&expr.Lookup{SourceRegister: reg, SetName: set.Name, SetID: set.ID}})
+}
+
+// ip saddr . meta l4proto . th dport map @MAP, into the data register
+func (f family) leads(set *nftables.Set) exprs {
+	return join(f.visitor(), exprs{
+		&expr.Lookup{SourceRegister: reg, SetName: set.Name, SetID: set.ID, IsDestRegSet: true, DestRegister: dataReg},
+	})
 }
 
 // dnat ip|ip6 to what the data register holds: ADDRESS . PORT

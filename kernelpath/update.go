@@ -40,6 +40,9 @@ func (p *Path) Update(rules []program.Rule, sources netset.Set, publish []progra
 		if err := replace("publish"+f.name, publishElements(f, publish)); err != nil {
 			return err
 		}
+		if err := replace("visitors"+f.name, visitorElements(f, publish)); err != nil {
+			return err
+		}
 	}
 	if err := replace("ports", portElements(publish)); err != nil {
 		return err

@@ -379,7 +379,9 @@ func TestPublishedOverIPv6(t *testing.T) {
 			s.start()
 			s.script(s.Internet.Agent, "ip addr add 2001:db8:7::7/128 dev lo nodad; ip addr add 2001:db8:8::9/128 dev lo nodad")
 			url := "https://[" + s.Plan.Outside[1].String() + "]:9443/"
-			s.seen("by the gateway", s.visit("2001:db8:7::7", url), s.Plan.Gateway6.String())
+			// The gateway's own link-local address is not settled in the first second or
+			// two of a link, and without it the host asks nobody for a neighbour.
+			s.seen("by the gateway", s.visit("2001:db8:7::7", url, "--max-time", "10"), s.Plan.Gateway6.String())
 			s.awaitRecord("the visit", func(r lab.Record) bool {
 				return r.Rule == "publish-tcp-9443-ipv6" && r.Verdict == "allow" && strings.HasPrefix(r.Source, "[2001:db8:7::7]:")
 			})
