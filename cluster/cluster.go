@@ -8,6 +8,7 @@
 package cluster
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -115,7 +116,21 @@ type Gateway struct {
 	PrivateAddress  netip.Addr // IPv4, the next hop of the routes; invalid when not written
 	PrivateAddress6 netip.Addr // IPv6; invalid when not written
 	PublicAddress   netip.Addr // IPv4, what the Internet sees; invalid when not written
+	Publish         []Publish  // the ports that lead into the cluster, in the order written
 }
+
+// Publish is one port of the gateway that leads into the cluster. No two have
+// the same port, transport and family.
+type Publish struct {
+	Transport flow.Transport
+	Port      uint16
+	To        netip.AddrPort // its family is the one that is published
+	From      netset.Set     // who may; never empty in the family of To
+	Reason    string         // one line, never empty
+}
+
+// String writes the port as cluster.yaml does, such as "tcp/443".
+func (p Publish) String() string { return fmt.Sprintf("%s/%d", p.Transport, p.Port) }
 
 // AllowRule is one thing the owner allows beyond what the cluster requires.
 type AllowRule struct {

@@ -292,7 +292,7 @@ func (d *decoder) scalar(n *yaml.Node, at place, key string) (text, bool) {
 		d.wrongKind(n, at, key, "")
 		return bad, false
 	case "!!int", "!!float":
-		if strings.HasSuffix(key, "ports") {
+		if strings.HasSuffix(key, "ports") || strings.HasSuffix(key, "port") {
 			return text{where, n.Value}, true // what to write instead is said with the others
 		}
 		d.add(where, key, "put it in quotes if it is meant", "%q is a number where text is expected", n.Value)

@@ -64,6 +64,7 @@ func Parse(name string, data []byte, more ...AddOn) (*Cluster, error) {
 	v.basics()
 	v.network()
 	v.gateway()
+	v.publish()
 	v.dns()
 	v.apiServer()
 	v.allow()

@@ -87,16 +87,23 @@ func TestFullDescription(t *testing.T) {
 			PrivateAddress:  netip.MustParseAddr("10.250.0.10"),
 			PrivateAddress6: netip.MustParseAddr("fd00:250::10"),
 			PublicAddress:   netip.MustParseAddr("20.76.3.4"),
+			Publish: []Publish{{
+				Transport: flow.TCP, Port: 443, To: netip.MustParseAddrPort("20.76.1.2:443"), Reason: "the shop",
+				From: netset.Of(prefixes("0.0.0.0/0", "::/0")...).Minus(netset.Private()),
+			}, {
+				Transport: flow.UDP, Port: 8125, To: netip.MustParseAddrPort("10.240.0.9:9125"), Reason: "counters of a partner",
+				From: netset.Of(prefixes("198.51.100.0/24", "203.0.113.7/32")...),
+			}},
 		},
 		Optional: true,
 		Allow: []AllowRule{{
-			ID: "supplier", Line: 41, Pattern: dnsname.MustParsePattern("*.example.com"),
+			ID: "supplier", Line: 44, Pattern: dnsname.MustParsePattern("*.example.com"),
 			Ports:   []PortSpec{{flow.ProtoHTTPS, portset.Of(443, 8443)}, {flow.ProtoTCP, portset.Of(22)}},
 			Sources: []Source{{Group: GroupPods}, {Prefix: netip.MustParsePrefix("10.240.0.4/32")}},
 			Reason:  "orders are sent to the supplier",
 			Until:   time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC),
 		}, {
-			ID: "allow-bee9c699", Line: 47, Prefixes: prefixes("20.50.0.0/16", "2603:1020::/32"),
+			ID: "allow-bee9c699", Line: 50, Prefixes: prefixes("20.50.0.0/16", "2603:1020::/32"),
 			Ports:  []PortSpec{{flow.ProtoUDP, portset.OfRanges(portset.Range{Lo: 1000, Hi: 2000})}},
 			Reason: "telemetry of the turbines",
 		}},

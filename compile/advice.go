@@ -111,11 +111,7 @@ var coverageText = map[catalog.Coverage]string{
 
 // paste adds what to set up around the gateway, as commands.
 func (b *builder) paste() {
-	add := func(id, text, paste string) {
-		b.p.Advice = append(b.p.Advice, program.Advice{
-			Statement: program.Statement{ID: id, Text: text}, Kind: "paste", Paste: paste,
-		})
-	}
+	add := b.pasted
 	gw := b.cluster.Gateway
 	private, public := "$GATEWAY_PRIVATE_ADDRESS", "$GATEWAY_PUBLIC_ADDRESS"
 	if gw.PrivateAddress.IsValid() {
@@ -145,17 +141,7 @@ az network vnet subnet update --ids $NODE_SUBNET --route-table sallyport`, priva
 		`az network nsg rule create -g $GROUP --nsg-name $NODE_NSG -n dns-to-gateway --priority 100 --direction Outbound --access Allow --protocol '*' --destination-address-prefixes %s --destination-port-ranges 53
 az network nsg rule create -g $GROUP --nsg-name $NODE_NSG -n no-platform-dns --priority 110 --direction Outbound --access Deny --protocol '*' --destination-address-prefixes AzurePlatformDNS --destination-port-ranges '*'
 az network nsg rule create -g $GROUP --nsg-name $NODE_NSG -n no-other-dns --priority 120 --direction Outbound --access Deny --protocol '*' --destination-address-prefixes '*' --destination-port-ranges 53 853`, private))
-	for _, lb := range b.cluster.LoadBalancers {
-		add("dnat-"+lb.String(), fmt.Sprintf(
-			"Bring traffic for the load balancer %s in through the gateway, or its replies are dropped: the reply would leave by the default route", lb),
-			fmt.Sprintf(`# on the gateway, for each service port PORT of the load balancer:
-nft add table ip ingress
-nft add chain ip ingress prerouting '{ type nat hook prerouting priority dstnat; }'
-nft add chain ip ingress postrouting '{ type nat hook postrouting priority srcnat; }'
-nft add rule ip ingress prerouting ip daddr %[1]s tcp dport PORT counter dnat to %[2]s
-nft add rule ip ingress postrouting ip daddr %[2]s tcp dport PORT counter snat to %[1]s
-# and let clients reach %[3]s instead of %[2]s`, private, lb, public))
-	}
+	b.inwards(private, public)
 	if b.cluster.Network.OutboundType != "userDefinedRouting" {
 		b.p.Advice = append(b.p.Advice, program.Advice{Kind: "important", Statement: program.Statement{
 			ID: "outbound-type",

@@ -43,6 +43,7 @@ func Compile(c *cluster.Cluster, cat *catalog.Catalog, tags *catalog.ServiceTags
 	b.p.LoadBalancers = len(c.LoadBalancers) > 0
 	b.groups()
 	b.resolve()
+	b.published()
 	b.rows()
 	b.owner()
 	b.p.Rules = b.merged()

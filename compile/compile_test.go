@@ -6,6 +6,7 @@ package compile
 import (
 	"bufio"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/catalog"
 	"github.com/sallyport/sallyport/cluster"
 	"github.com/sallyport/sallyport/examples"
+	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/program"
 )
 
@@ -281,9 +283,38 @@ func TestWhatToPasteFollowsTheCluster(t *testing.T) {
 		"--dns-servers 10.1.0.4",
 		"AzurePlatformDNS",
 		"dnat to 20.9.9.9",
+		"publish:",
 	} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("nothing to paste says %q", want)
+		}
+	}
+	// What is published is written out, and is one rule of the program's.
+	p = describe(t, "loadBalancers: [20.9.9.9]", `gateway:
+  privateAddress: 10.1.0.4
+  publicAddress: 20.1.2.3
+  publish:
+  - {port: tcp/443, to: "20.9.9.9:8443", from: [198.51.100.0/24, 10.240.0.0/12], reason: the shop}`)
+	i := slices.IndexFunc(p.Advice, func(a program.Advice) bool { return a.ID == "dnat-tcp-443" })
+	if i < 0 {
+		t.Fatal("nothing to paste for the published port")
+	}
+	for _, want := range []string{"ip daddr 10.1.0.4 tcp dport 443 counter dnat to 20.9.9.9:8443", "ip daddr 20.9.9.9 tcp dport 8443 ct status dnat counter masquerade", "198.51.100.0/24"} {
+		if !strings.Contains(p.Advice[i].Paste, want) {
+			t.Errorf("%q is not in\n%s", want, p.Advice[i].Paste)
+		}
+	}
+	for src, want := range map[string]flow.Decision{
+		"198.51.100.7": {Verdict: flow.Allow, Reason: flow.Published, Rule: "publish-tcp-443"},
+		"198.51.101.7": {Reason: flow.SourceNotAllowed, Rule: "publish-tcp-443"},
+		"10.240.0.4":   {Reason: flow.SourceNotAllowed, Rule: "publish-tcp-443"}, // the cluster's own, from outside
+	} {
+		f := flow.Flow{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr("10.1.0.4"), Port: 443, Transport: flow.TCP}
+		if got := p.Inbound(f, netip.AddrPort{}); got != want {
+			t.Errorf("from %s: %+v, want %+v", src, got, want)
+		}
+		if got := p.Inbound(f, netip.MustParseAddrPort("20.9.9.9:443")); got.Reason != flow.NotPublished {
+			t.Errorf("from %s, led to where the port led before: %+v", src, got)
 		}
 	}
 	p = describe(t, "gateway: {}")

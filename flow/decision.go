@@ -47,6 +47,7 @@ const (
 	// Allowed.
 	RuleMatched    // a name rule matches and the name is proved
 	AddressMatched // a rule about the address matches
+	Published      // the port of the gateway is published for the source
 
 	// Denied by the rules.
 	NameNotAllowed    // no rule knows the name
@@ -82,6 +83,8 @@ const (
 	TransportDenied     // neither TCP, UDP nor ICMP
 	OutOfState          // no connection the packet could belong to
 	UpstreamFailed      // the name is allowed but could not be resolved or reached
+	NotPublished        // no port of the gateway leads there
+	AsymmetricRouting   // the answer to a connection that came in around the gateway
 	Overload            // the gateway had no room to decide
 	numReasons
 )
@@ -90,6 +93,7 @@ var reasonNames = [numReasons]string{
 	NotDecided:          "not-decided",
 	RuleMatched:         "rule-matched",
 	AddressMatched:      "address-matched",
+	Published:           "published",
 	NameNotAllowed:      "name-not-allowed",
 	AddressNotAllowed:   "address-not-allowed",
 	PortNotAllowed:      "port-not-allowed",
@@ -121,6 +125,8 @@ var reasonNames = [numReasons]string{
 	TransportDenied:     "transport-denied",
 	OutOfState:          "out-of-state",
 	UpstreamFailed:      "upstream-failed",
+	NotPublished:        "not-published",
+	AsymmetricRouting:   "asymmetric-routing",
 	Overload:            "overload",
 }
 
@@ -128,6 +134,7 @@ var reasonTexts = [numReasons]string{
 	NotDecided:          "it was not decided",
 	RuleMatched:         "a rule allows it and the name is proved",
 	AddressMatched:      "a rule allows this address",
+	Published:           "the port is published for this source",
 	NameNotAllowed:      "no rule knows this name",
 	AddressNotAllowed:   "no rule knows this address",
 	PortNotAllowed:      "the destination is allowed, but not on this port",
@@ -159,6 +166,8 @@ var reasonTexts = [numReasons]string{
 	TransportDenied:     "only TCP, UDP and ICMP are forwarded",
 	OutOfState:          "the packet belongs to no connection",
 	UpstreamFailed:      "the name is allowed but could not be reached",
+	NotPublished:        "the gateway publishes no port that leads there",
+	AsymmetricRouting:   "it answers a connection that did not come in through the gateway",
 	Overload:            "the gateway had no room to decide",
 }
 

@@ -43,11 +43,17 @@ func Check(ctx context.Context, opt Options) []Answer {
 	note := ""
 	if err == nil {
 		note = fmt.Sprintf("the resolver is to answer on %v", host.inside)
+		if opt.Inside == opt.Outside {
+			note += ", which is also outside: the cluster is told by its addresses, " + p.Visible().String()
+		}
 		if !host.ipv6 {
 			note += "; no way out over IPv6, so AAAA questions have no data"
 		}
 	}
 	add("interfaces", note, err)
+	if err == nil {
+		add("published ports", host.publishes(p.Published), host.canPublish(p.Published))
+	}
 	features, err := kernelpath.Probe()
 	if err != nil {
 		add("kernel", "", err)

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -82,6 +83,8 @@ type Gateway struct {
 	dns       *resolver.Resolver
 	rulesFile string // names the rules in force, for the next process
 
+	engine *kernelpath.Engine
+
 	mu      sync.Mutex // guards path and journal: one change at a time
 	path    *kernelpath.Path
 	journal *nametable.Journal
@@ -98,6 +101,9 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		return err
 	}
 	if g.host, err = inspect(opt.Inside, opt.Outside); err != nil {
+		return err
+	}
+	if err := g.host.canPublish(opt.Program.Published); err != nil {
 		return err
 	}
 	g.force.Store(g.forced(opt.Loaded))
@@ -152,15 +158,17 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		Inside: opt.Inside, Outside: opt.Outside, Marks: g.marks, FirstQueue: opt.FirstQueue,
 		Queues: uint16(opt.Queues), LogGroup: opt.LogGroup, ProxyPort: opt.ProxyPort,
 		Sources: opt.Program.Visible(), Resolver: netset.OfAddrs(g.host.inside...), Masquerade: opt.Masquerade,
+		Front: netset.OfAddrs(g.host.front...), Publish: opt.Program.Published,
 	}
 	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{
 		Rules: g.rules.Load, Names: g.names, Record: g.records.Decide, Now: opt.Now,
 		Sources: func() netset.Set { return g.force.Load().sources },
+		Inbound: func(f flow.Flow) flow.Decision { return g.force.Load().Program.Inbound(f, netip.AddrPort{}) },
 	})
 	if err != nil {
 		return err
 	}
-	g.path = kernelpath.New(cfg)
+	g.path, g.engine = kernelpath.New(cfg), engine
 
 	if err := g.start(state); err != nil {
 		engine.Close()
@@ -268,7 +276,11 @@ func (g *Gateway) openFlows(state *state) error {
 	}
 	running, err := kernelpath.Released(g.marks)
 	if err == nil {
-		err = flows.Keep(running)
+		tuples := make([]flowlog.Tuple, len(running))
+		for i, r := range running {
+			tuples[i] = r.Tuple
+		}
+		err = flows.Keep(tuples)
 	}
 	if err != nil {
 		return errors.Join(err, flows.Close())
@@ -296,7 +308,7 @@ func (g *Gateway) withdraw() error {
 // update makes the kernel hold what is in force. The caller holds the lock.
 func (g *Gateway) update() error {
 	f, now := g.force.Load(), g.opt.Now()
-	return g.path.Update(live(f.Program, now), f.sources, g.elements(g.names.All(), now))
+	return g.path.Update(live(f.Program, now), f.sources, f.Program.Published, g.elements(g.names.All(), now))
 }
 
 // parts is what serve runs.

@@ -26,6 +26,7 @@ func numQueues() int { return max(1, runtime.NumCPU()) }
 // hostFacts is what a gateway needs to know of its host.
 type hostFacts struct {
 	inside []netip.Addr // addresses of the inside interface, on which the resolver answers
+	front  []netip.Addr // addresses of the outside interface, whose published ports lead inwards
 	own    []netip.Addr // every address of the host
 	ipv6   bool         // whether there is a way out over IPv6
 }
@@ -33,9 +34,6 @@ type hostFacts struct {
 // inspect reads the host and changes nothing.
 func inspect(inside, outside string) (hostFacts, error) {
 	var h hostFacts
-	if inside == outside {
-		return h, fmt.Errorf("inside and outside are both %q: a gateway needs two interfaces", inside)
-	}
 	links, err := net.Interfaces()
 	if err != nil {
 		return h, fmt.Errorf("list interfaces: %w", err)
@@ -45,7 +43,11 @@ func inspect(inside, outside string) (hostFacts, error) {
 		known = append(known, l.Name)
 	}
 	var errs []error
-	for _, given := range []struct{ flag, name string }{{"--inside", inside}, {"--outside", outside}} {
+	flags := []struct{ flag, name string }{{"--inside", inside}, {"--outside", outside}}
+	if inside == outside {
+		flags = flags[:1] // one interface is both; what is wrong with it is said once
+	}
+	for _, given := range flags {
 		i := slices.Index(known, given.name)
 		switch {
 		case i < 0:
@@ -71,6 +73,9 @@ func inspect(inside, outside string) (hostFacts, error) {
 			h.own = append(h.own, addr.WithZone(""))
 			if l.Name == inside && !addr.IsLinkLocalUnicast() {
 				h.inside = append(h.inside, addr)
+			}
+			if l.Name == outside && !addr.IsLinkLocalUnicast() {
+				h.front = append(h.front, addr)
 			}
 		}
 	}

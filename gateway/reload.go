@@ -53,6 +53,9 @@ func digest(p *program.Program) string {
 	for _, r := range p.Rules {
 		fmt.Fprintf(h, "%s|%s|%s|%s|%s|%s|%d\n", r.ID, r.Pattern, r.Prefixes, r.Protocol, r.Ports, r.Sources, r.Until.Unix())
 	}
+	for _, x := range p.Published {
+		fmt.Fprintf(h, "%s|%s|%s\n", x.ID, x.To, x.From)
+	}
 	fmt.Fprintf(h, "%+v %s", p.Resolve, p.Visible())
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -115,6 +118,9 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 		g.log.Error("new rules refused, the old ones stay in force", "err", err)
 	}
 	l, err := g.opt.Load()
+	if err == nil {
+		err = g.host.canPublish(l.Program.Published)
+	}
 	if err != nil {
 		refused(err)
 		return
@@ -188,7 +194,7 @@ func (g *Gateway) cut(keepUnknown bool) int {
 		g.log.Error("flows not looked at", "err", err)
 		return 0
 	}
-	var out, unknown []flowlog.Tuple
+	var out, unknown []kernelpath.Running
 	for _, t := range running {
 		switch allowed, known := g.stillAllowed(t); {
 		case allowed:
@@ -208,14 +214,19 @@ func (g *Gateway) cut(keepUnknown bool) int {
 	}
 	now, rules := g.opt.Now(), g.rules.Load()
 	for _, t := range out {
-		known, _ := g.flows.Find(t)
-		f := known.Flow(t)
+		known, _ := g.flows.Find(t.Tuple)
+		f := known.Flow(t.Tuple)
+		d := rules.Decide(f, now)
+		if g.published(t) {
+			d = g.force.Load().Program.Inbound(f, t.To())
+		}
 		g.records.Decide(&flowlog.Event{
-			At: now, Flow: f, SrcPort: t.Src.Port(), Decision: rules.Decide(f, now), Path: "sweep",
+			At: now, Flow: f, SrcPort: t.Src.Port(), Decision: d, Path: "sweep",
 			Detail: "cut while under way: the rules have changed",
 		})
 	}
 	g.stats.flowsCut.Add(uint64(len(out)))
+	g.engine.Revoking(out)
 	if err := kernelpath.Revoke(g.marks, out); err != nil {
 		g.log.Error("flows not cut", "err", err)
 	}
@@ -224,14 +235,17 @@ func (g *Gateway) cut(keepUnknown bool) int {
 
 // stillAllowed reports whether the rules of now allow a flow, by its address or
 // by what it has proved, and whether that is known.
-func (g *Gateway) stillAllowed(t flowlog.Tuple) (allowed, known bool) {
+func (g *Gateway) stillAllowed(t kernelpath.Running) (allowed, known bool) {
 	rules, now := g.rules.Load(), g.opt.Now()
 	var none flowlog.Open
-	if rules.Decide(none.Flow(t), now).Verdict == flow.Allow {
+	if g.published(t) {
+		return g.force.Load().Program.Inbound(none.Flow(t.Tuple), t.To()).Verdict == flow.Allow, true
+	}
+	if rules.Decide(none.Flow(t.Tuple), now).Verdict == flow.Allow {
 		return true, true
 	}
-	o, known := g.flows.Find(t)
-	return known && rules.Decide(o.Flow(t), now).Verdict == flow.Allow, known
+	o, known := g.flows.Find(t.Tuple)
+	return known && rules.Decide(o.Flow(t.Tuple), now).Verdict == flow.Allow, known
 }
 
 // remember notes which rules are in force, for the next process.

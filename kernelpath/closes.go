@@ -55,8 +55,7 @@ func WatchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error
 // Messages and attributes about connections that end
 // (linux/netfilter/nfnetlink_conntrack.h).
 const (
-	groupDestroy = 3                      // NFNLGRP_CONNTRACK_DESTROY
-	ctDelete     = subsysConntrack<<8 | 2 // IPCTNL_MSG_CT_DELETE
+	groupDestroy = 3 // NFNLGRP_CONNTRACK_DESTROY
 
 	ctaCountersOrig  = 9
 	ctaCountersReply = 10

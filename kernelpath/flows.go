@@ -18,27 +18,39 @@ import (
 
 // Released returns the flows that the kernel forwards because of our marks:
 // those released and those whose verified hello is on its way.
-func Released(m Marks) ([]flowlog.Tuple, error) {
+func Released(m Marks) ([]Running, error) {
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
 		return nil, fmt.Errorf("open conntrack: %w", err)
 	}
 	defer conn.Close()
-	var out []flowlog.Tuple
+	var out []Running
 	for _, bit := range []uint32{m.Released(), m.Pending()} {
 		flows, err := conn.DumpFilter(conntrack.NewFilter().Mark(bit).MarkMask(bit), nil)
 		if err != nil {
 			return nil, fmt.Errorf("list conntrack flows: %w", err)
 		}
 		for i := range flows {
-			out = append(out, tupleOf(&flows[i]))
+			r := Running{Tuple: tupleOf(&flows[i])}
+			if uint32(flows[i].Status)&ctStatusDNAT != 0 {
+				r.Led = behind(&flows[i])
+			}
+			out = append(out, r)
 		}
 	}
 	return out, nil
 }
 
-func tupleOf(f *conntrack.Flow) flowlog.Tuple {
-	t := f.TupleOrig
+func tupleOf(f *conntrack.Flow) flowlog.Tuple { return tuple(f.TupleOrig) }
+
+// behind returns a flow as it leaves this host: what its answers are, turned round.
+func behind(f *conntrack.Flow) flowlog.Tuple {
+	t := tuple(f.TupleReply)
+	t.Src, t.Dst = t.Dst, t.Src
+	return t
+}
+
+func tuple(t conntrack.Tuple) flowlog.Tuple {
 	return flowlog.Tuple{
 		Transport: flow.Transport(t.Proto.Protocol),
 		Src:       netip.AddrPortFrom(t.IP.SourceAddress.Unmap(), t.Proto.SourcePort),
@@ -49,7 +61,8 @@ func tupleOf(f *conntrack.Flow) flowlog.Tuple {
 // Attributes of conntrack messages (linux/netfilter/nfnetlink_conntrack.h).
 const (
 	subsysConntrack = 1
-	ctNew           = subsysConntrack << 8 // IPCTNL_MSG_CT_NEW, which also changes what is there
+	ctNew           = subsysConntrack << 8   // IPCTNL_MSG_CT_NEW, which also changes what is there
+	ctDelete        = subsysConntrack<<8 | 2 // IPCTNL_MSG_CT_DELETE
 
 	ctaTupleOrig = 1
 	ctaMark      = 8
@@ -71,7 +84,7 @@ const (
 // Revoke takes the release from flows, and leaves everybody else's bits: the next
 // packet of a TCP connection resets it at both ends, and other flows are judged as
 // if nothing had been proved. Flows that have ended meanwhile are no error.
-func Revoke(m Marks, flows []flowlog.Tuple) error {
+func Revoke(m Marks, flows []Running) error {
 	if len(flows) == 0 {
 		return nil
 	}
@@ -86,19 +99,30 @@ func Revoke(m Marks, flows []flowlog.Tuple) error {
 		if t.Src.Addr().Is6() {
 			family = unix.AF_INET6
 		}
+		if t.To().IsValid() && t.Transport != flow.TCP {
+			// It would be led on as before; without its entry it is judged anew.
+			errs = tolerate(errs, t.Tuple, s.config(ctDelete, family, 0, attr{ctaTupleOrig | nlaNested, tupleAttrs(t.Tuple)}))
+			continue
+		}
 		mark := uint32(0)
 		if t.Transport == flow.TCP {
 			mark = m.Denied()
 		}
 		err := s.config(ctNew, family, 0,
-			attr{ctaTupleOrig | nlaNested, tupleAttrs(t)},
+			attr{ctaTupleOrig | nlaNested, tupleAttrs(t.Tuple)},
 			attr{ctaMark, binary.BigEndian.AppendUint32(nil, mark)},
 			attr{ctaMarkMask, binary.BigEndian.AppendUint32(nil, m.Mask())})
-		if err != nil && !errors.Is(err, unix.ENOENT) && len(errs) < 4 {
-			errs = append(errs, fmt.Errorf("revoke the flow from %s to %s: %w", t.Src, t.Dst, err))
-		}
+		errs = tolerate(errs, t.Tuple, err)
 	}
 	return errors.Join(errs...)
+}
+
+// tolerate adds err to a few others, unless the flow has ended.
+func tolerate(errs []error, t flowlog.Tuple, err error) []error {
+	if err == nil || errors.Is(err, unix.ENOENT) || len(errs) >= 4 {
+		return errs
+	}
+	return append(errs, fmt.Errorf("revoke the flow from %s to %s: %w", t.Src, t.Dst, err))
 }
 
 // tupleAttrs returns what is nested in an attribute about a tuple.

@@ -59,6 +59,11 @@ func sysctls(inside, outside string) []savedSysctl {
 		// The table refuses sources that are none of the cluster's, over IPv6 too, and
 		// says so; the strict filter would drop them in silence before.
 		{Path: "net/ipv4/conf/" + inside + "/rp_filter", Set: "2"},
+		// What leaves by the interface it came in by is on the right way all the
+		// same: a neighbour who were told of a shorter one would go around us. The
+		// kernel sends redirects when either of the two is set.
+		{Path: "net/ipv4/conf/all/send_redirects", Set: "0"},
+		{Path: "net/ipv4/conf/" + outside + "/send_redirects", Set: "0"},
 	}
 	// A router does not listen to router advertisements unless told twice, and
 	// the IPv6 way out may have come from one.
@@ -84,7 +89,7 @@ func sysctls(inside, outside string) []savedSysctl {
 // optional sysctls may be absent or read-only, as in a network namespace of an
 // ordinary user; what they lack is accounting or hardening, and is reported.
 func isOptional(path string) bool {
-	return strings.HasSuffix(path, "nf_conntrack_acct") || strings.HasSuffix(path, "accept_redirects") || strings.HasSuffix(path, "rp_filter") ||
+	return strings.HasSuffix(path, "nf_conntrack_acct") || strings.HasSuffix(path, "_redirects") || strings.HasSuffix(path, "rp_filter") ||
 		strings.HasPrefix(path, "net/ipv6/")
 }
 

@@ -20,9 +20,10 @@ import (
 type Judge struct {
 	Rules   func() *decide.Snapshot // the rules in force; never nil
 	Names   *nametable.Table
-	Sources func() netset.Set    // the cluster's addresses, which tell the two directions apart
-	Record  func(*flowlog.Event) // must neither block nor keep the event
-	Now     func() time.Time     // time.Now when nil
+	Sources func() netset.Set             // the cluster's addresses, which tell the two directions apart
+	Inbound func(flow.Flow) flow.Decision // what is published; nil: nothing
+	Record  func(*flowlog.Event)          // must neither block nor keep the event
+	Now     func() time.Time              // time.Now when nil
 }
 
 func (j *Judge) now() time.Time {

@@ -67,9 +67,9 @@ func (b *table) addLimitSets() error {
 func (b *table) tooMany() {
 	conns := over(connsPerSource())
 	for _, f := range []family{ipv4, ipv6} {
-		b.rule("steer", inFrom(b.cfg.Inside), ctState(expr.CtStateBitNEW), f.match(), f.destination(b.sets["resolver"+f.name], true),
+		b.rule("steer", ctState(expr.CtStateBitNEW), b.fromInside(f), f.destination(b.sets["resolver"+f.name], true),
 			f.perSource(b.sets["connected"+f.name], unix.NFT_DYNSET_OP_ADD, conns), goTo("too_many"))
-		b.rule("input", inFrom(b.cfg.Inside), f.match(), f.destination(b.sets["resolver"+f.name], false), l4proto(unix.IPPROTO_UDP), dport(53),
+		b.rule("input", b.fromInside(f), f.destination(b.sets["resolver"+f.name], false), l4proto(unix.IPPROTO_UDP), dport(53),
 			f.perSource(b.sets["asking"+f.name], unix.NFT_DYNSET_OP_UPDATE, askedOver()), goTo("too_many"))
 	}
 	b.rule("too_many", limit(logRate/10, logBurst/10), logTo(b.cfg.LogGroup, logTooMany))

@@ -136,6 +136,10 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 		return flow.Decision{Reason: flow.SourceNotAllowed}, "the source is the cluster's, and the packet did not come from there"
 	case logTooMany:
 		return flow.Decision{Reason: flow.Overload}, "the source has more connections, or asks more questions, than one may"
+	case logPublished, logVisitor:
+		return k.judge.inbound(f)
+	case logOneWay:
+		return flow.Decision{Reason: flow.AsymmetricRouting}, "publish the port under gateway.publish, and let clients come to the gateway"
 	case logEarly:
 		return flow.Decision{Reason: flow.OutOfState}, "a SYN with payload, before there is a connection"
 	}

@@ -35,6 +35,7 @@ func Probe() ([]Feature, error) {
 		typ          nftables.ChainType
 		rule         exprs
 		sets, limits bool
+		publish      bool
 	}{
 		{name: "nftables in the inet family", config: "NF_TABLES_INET"},
 		{name: "sets over concatenated ranges", config: "NF_TABLES", sets: true},
@@ -51,6 +52,7 @@ func Probe() ([]Feature, error) {
 		{name: "match on transparent sockets", config: "NFT_SOCKET", hook: nftables.ChainHookPrerouting, rule: transparentSocket()},
 		{name: "masquerade", config: "NFT_MASQ", hook: nftables.ChainHookPostrouting, typ: nftables.ChainTypeNAT,
 			rule: exprs{&expr.Masq{}}},
+		{name: "translation of destinations", config: "NFT_NAT", hook: nftables.ChainHookPrerouting, typ: nftables.ChainTypeNAT, publish: true},
 	}
 	var out []Feature
 	for _, q := range questions {
@@ -85,6 +87,13 @@ func Probe() ([]Feature, error) {
 			}
 			b.rule("probe", ipv4.match(), ipv4.perSource(b.sets["connected4"], unix.NFT_DYNSET_OP_ADD, over(connsPerSource())))
 			b.rule("probe", ipv4.match(), ipv4.perSource(b.sets["asking4"], unix.NFT_DYNSET_OP_UPDATE, askedOver()))
+		}
+		if q.publish {
+			if err := b.addPublishSets(); err != nil {
+				return nil, err
+			}
+			b.rule("probe", ipv4.match(), ipv4.leads(b.sets["publish4"]), ipv4.dnat())
+			b.rule("probe", ipv6.match(), ipv6.leads(b.sets["publish6"]), ipv6.dnat())
 		}
 		conn.DelTable(t)
 		err = conn.Flush()

@@ -15,7 +15,10 @@ import (
 // refused, so that the server does not wait for a hello that never comes. The
 // packets leave by this host's own routes; conntrack knows the flow and
 // translates the client's address as it did before.
-type resetter struct{ fd4, fd6 int }
+type resetter struct {
+	fd4, fd6 int
+	ends     wireEnds
+}
 
 func openResetter() (*resetter, error) {
 	fd4, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_RAW)
@@ -27,7 +30,7 @@ func openResetter() (*resetter, error) {
 	if err != nil {
 		fd6 = -1
 	}
-	return &resetter{fd4, fd6}, nil
+	return &resetter{fd4: fd4, fd6: fd6}, nil
 }
 
 func (r *resetter) close() {
@@ -41,6 +44,7 @@ func (r *resetter) close() {
 // arrive costs the server a time-out and nothing else, so errors are not
 // reported.
 func (r *resetter) send(key flowKey, seq uint32) {
+	key = r.ends.of(key)
 	src, dst := key.src.Addr(), key.dst.Addr()
 	tcp := make([]byte, 20)
 	binary.BigEndian.PutUint16(tcp[0:], key.src.Port())

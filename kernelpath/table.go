@@ -17,6 +17,10 @@
 //	(address, port) bound http to the transparent proxy (already in prerouting)
 //	everything else            log and reject
 //
+// What comes in answers a flow of the cluster's, or is for a port that the cluster's
+// owner publishes: that is translated, and marked released, by its first packet
+// (publish.go). Inside and outside may be one interface (sides.go).
+//
 // A hello that is verified marks its flow pending; the flow is released when
 // the server acknowledges the whole hello, so what was verified is what the
 // server got.
@@ -39,7 +43,7 @@ const TableName = "sallyport"
 
 // Config says what the table is to be.
 type Config struct {
-	Inside, Outside string // interface names
+	Inside, Outside string // interface names; one and the same for both is told apart by Sources
 	Marks           Marks
 	FirstQueue      uint16
 	Queues          uint16 // how many, from FirstQueue on
@@ -48,6 +52,8 @@ type Config struct {
 	Sources         netset.Set
 	Resolver        netset.Set // this host's addresses on which the resolver answers
 	Masquerade      bool
+	Front           netset.Set            // this host's addresses outside, whose published ports lead inwards
+	Publish         []program.Publication // the ports that do
 }
 
 // Prefixes of log messages: which rule of the table decided.
@@ -64,6 +70,9 @@ const (
 	logProto     = "sallyport:transport"
 	logTooMany   = "sallyport:toomany"
 	logElsewhere = "sallyport:elsewhere"
+	logPublished = "sallyport:published"
+	logVisitor   = "sallyport:visitor"
+	logOneWay    = "sallyport:oneway"
 )
 
 // Records of what the kernel decides are limited to this many a second for each
@@ -118,7 +127,7 @@ func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
 	conn.AddTable(b.t) // so that deleting it cannot fail
 	conn.DelTable(b.t)
 	conn.AddTable(b.t)
-	if err := errors.Join(b.addSets(rules), b.addLimitSets()); err != nil {
+	if err := errors.Join(b.addSets(rules), b.addLimitSets(), b.addPublishSets()); err != nil {
 		return err
 	}
 	b.addChains()
@@ -183,6 +192,7 @@ func (b *table) base(name string, typ nftables.ChainType, hook *nftables.ChainHo
 // it: a packet that comes back from a queue goes on with the next chain.
 const (
 	prioSteer   = -150
+	prioDNAT    = -100
 	prioFilter  = 0
 	prioVerdict = 1
 	prioSNAT    = 100
@@ -192,7 +202,7 @@ func (b *table) addChains() {
 	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied, counterTooMany} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -208,11 +218,13 @@ func (b *table) addChains() {
 	b.toCluster()
 	b.refuse()
 	b.verdict()
+	b.publish()
+	b.noRedirects()
+	b.base("masquerade", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, prioSNAT)
+	b.sourceOfPublished()
 	if b.cfg.Masquerade {
-		b.base("masquerade", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, prioSNAT)
 		for _, f := range []family{ipv4, ipv6} {
-			b.rule("masquerade", outTo(b.cfg.Outside), f.match(), f.source(b.sets["sources"+f.name], false),
-				f.destination(b.sets["private"+f.name], true), exprs{&expr.Masq{}})
+			b.rule("masquerade", b.leaving(f), f.destination(b.sets["private"+f.name], true), exprs{&expr.Masq{}})
 		}
 	}
 }
@@ -225,14 +237,19 @@ func (b *table) steer() {
 	}
 	// A SYN may open a new connection in an entry of conntrack that is about to
 	// end, and that must not inherit what the last one has proved.
-	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
-		ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
+	insides := b.eachSide(b.fromInside, b.cfg.Inside)
+	for _, inside := range insides {
+		b.rule("steer", inside, l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
+			ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
+	}
 	// What is released needs no more than the filter's first rule.
 	b.rule("steer", ctMark(m.Released()), accept())
 	b.tooMany()
-	b.rule("steer", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
+	for _, inside := range insides {
+		b.rule("steer", inside, l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
+	}
 	for _, f := range []family{ipv4, ipv6} {
-		b.rule("steer", inFrom(b.cfg.Inside), f.match(), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
+		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
 			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
 	}
 }
@@ -243,11 +260,13 @@ func (b *table) steer() {
 func (b *table) input() {
 	for _, f := range []family{ipv4, ipv6} {
 		for _, proto := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-			b.rule("input", inFrom(b.cfg.Outside), f.match(), f.destination(b.sets["resolver"+f.name], false),
+			b.rule("input", b.fromOutside(f), f.destination(b.sets["resolver"+f.name], false),
 				l4proto(proto), dport(53), count(counterUnsolicited), drop())
 		}
 	}
-	b.rule("input", inFrom(b.cfg.Outside), l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
+	for _, outside := range b.eachSide(b.fromOutside, b.cfg.Outside) {
+		b.rule("input", outside, l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
+	}
 	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logSource))
 	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), count(counterUnsolicited), drop())
 }
@@ -271,14 +290,14 @@ func (b *table) filter() {
 		b.rule("filter", inFrom(b.cfg.Inside), outTo(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], false),
 			f.destination(b.sets["sources"+f.name], false), accept())
 	}
-	b.rule("filter", inFrom(b.cfg.Inside), goTo("from_cluster"))
-	b.rule("filter", outTo(b.cfg.Inside), goTo("to_cluster"))
+	b.sides()
 }
 
 func (b *table) fromCluster() {
 	m := b.cfg.Marks
 	// What has no payload is the tail of closed connections, and no attempt.
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logState))
+	b.oneWay()
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), count(counterInvalid), drop())
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMP), goTo("icmp"))
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMPV6), goTo("icmp"))
@@ -390,6 +409,7 @@ func (b *table) verdict() {
 	m := b.cfg.Marks
 	b.rule("verdict", inFrom(b.cfg.Inside), goTo("judged"))
 	b.rule("verdict", outTo(b.cfg.Inside), goTo("judged"))
+	b.rule("verdict", ctMark(m.Denied()), goTo("judged")) // also a published flow that leads out again
 	b.rule("judged", packetMark(m.Denied()), goTo("reject"))
 	b.rule("judged", packetMark(m.Released()), setCtMark(m.Mask(), m.Released()), accept())
 	b.rule("judged", packetMark(m.Pending()), setCtMark(m.Mask(), m.Pending()), accept())

@@ -15,10 +15,10 @@ import (
 )
 
 // Update changes the table that Apply has loaded to other rules: the rules about
-// addresses, the sources and the learned elements, in one transaction, so that no
+// addresses, the sources, what is published and the learned elements, in one transaction, so that no
 // packet meets a table that is half the one and half the other. The chains and the
 // elements that stay are not touched. On an error the old table stays as it was.
-func (p *Path) Update(rules []program.Rule, sources netset.Set, bindings []Element) error {
+func (p *Path) Update(rules []program.Rule, sources netset.Set, publish []program.Publication, bindings []Element) error {
 	if p.sets == nil {
 		return fmt.Errorf("change table inet %s: it is not loaded", TableName)
 	}
@@ -37,6 +37,15 @@ func (p *Path) Update(rules []program.Rule, sources netset.Set, bindings []Eleme
 		if err := replace("sources"+f.name, addressElements(f, sources)); err != nil {
 			return err
 		}
+		if err := replace("publish"+f.name, publishElements(f, publish)); err != nil {
+			return err
+		}
+		if err := replace("visitors"+f.name, visitorElements(f, publish)); err != nil {
+			return err
+		}
+	}
+	if err := replace("ports", portElements(publish)); err != nil {
+		return err
 	}
 	want := make(map[setElement]bool, len(bindings))
 	add, remove := make(map[string][]nftables.SetElement), make(map[string][]nftables.SetElement)
@@ -67,7 +76,7 @@ func (p *Path) Update(rules []program.Rule, sources netset.Set, bindings []Eleme
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("change table inet %s: %w", TableName, err)
 	}
-	p.cfg.Sources = sources
+	p.cfg.Sources, p.cfg.Publish = sources, publish
 	p.have = want
 	return nil
 }
@@ -80,6 +89,9 @@ const batchBuffer = 32 << 20
 func openBatch() (*nftables.Conn, error) {
 	conn, err := nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error {
 		_ = c.SetWriteBuffer(batchBuffer) // more than the system's limit only with CAP_NET_ADMIN there
+		// Each message of a transaction is answered, all at once and before the first
+		// answer is read: the default has room for fewer than the table has rules.
+		_ = c.SetReadBuffer(batchBuffer)
 		return nil
 	}))
 	if err != nil {

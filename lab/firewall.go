@@ -36,7 +36,7 @@ const startup = 20 * time.Second
 func (l *Lab) Firewall(argv ...string) *Firewall {
 	f := &Firewall{lab: l, Records: l.path("records.jsonl"), Log: l.path("gateway.log"), State: l.path("state")}
 	f.argv = append(append([]string{}, argv...),
-		"--inside", InsideLink, "--outside", OutsideLink, "--state", f.State, "--records", f.Records)
+		"--inside", l.InsideLink(), "--outside", l.OutsideLink(), "--state", f.State, "--records", f.Records)
 	return f
 }
 

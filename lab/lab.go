@@ -31,6 +31,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/sallyport/sallyport/cluster"
 	"github.com/sallyport/sallyport/lab/agent"
 	"github.com/sallyport/sallyport/lab/client"
@@ -46,6 +48,8 @@ type Options struct {
 	// PathMTU is how long packets may be between gateway and internet, while
 	// both ends believe in 1500; 0 for 1500.
 	PathMTU int
+	// Single gives the gateway host one interface, which leads both ways.
+	Single bool
 	// NoWitness leaves out the witness, which costs time for each packet.
 	NoWitness bool
 }
@@ -60,6 +64,7 @@ type Lab struct {
 	Dir  string // files of this lab, removed by Close
 
 	opt      Options
+	wire     netlink.Link // that all share; nil: there is none
 	mu       sync.Mutex
 	resolver netip.AddrPort // whom the node asks
 }
@@ -79,6 +84,9 @@ func New(ctx context.Context, opt Options) (l *Lab, err error) {
 	}()
 	if l.Plan, err = PlanFor(opt.Program, opt.Cluster); err != nil {
 		return l, err
+	}
+	if opt.Single {
+		l.Plan.Outside = [2]netip.Addr{l.Plan.Gateway, l.Plan.Gateway6}
 	}
 	if l.Dir, err = os.MkdirTemp("", "sallyport-lab-"); err != nil {
 		return l, err
@@ -159,7 +167,7 @@ func (l *Lab) Resolver() netip.AddrPort {
 // from doing so, and points the node at the internet's resolver, or back at the
 // gateway.
 func (l *Lab) Plain(ctx context.Context, on bool) error {
-	if err := l.Gateway.Call(ctx, "plain", agent.Plain{On: on, Outside: OutsideLink}, nil); err != nil {
+	if err := l.Gateway.Call(ctx, "plain", agent.Plain{On: on, Outside: l.OutsideLink()}, nil); err != nil {
 		return err
 	}
 	if on {
@@ -254,6 +262,9 @@ func (l *Lab) Close() {
 	}
 	if l.Internet != nil {
 		l.Internet.close()
+	}
+	if l.wire != nil {
+		_ = netlink.LinkDel(l.wire)
 	}
 	if l.Dir != "" {
 		_ = os.RemoveAll(l.Dir)

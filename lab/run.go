@@ -30,6 +30,7 @@ type RunOptions struct {
 	// verb.
 	Gateway     []string
 	GatewayArgs []string // after those
+	Single      bool     // the gateway has one interface
 	Ways        []Way    // nil for Ways
 
 	Out      io.Writer
@@ -62,7 +63,7 @@ func Run(ctx context.Context, opt RunOptions) (Summary, error) {
 	b := newBoard(opt)
 	defer b.end()
 
-	l, err := New(ctx, Options{Cluster: opt.Cluster, Program: opt.Program})
+	l, err := New(ctx, Options{Cluster: opt.Cluster, Program: opt.Program, Single: opt.Single})
 	if err != nil {
 		return s, err
 	}
@@ -244,10 +245,14 @@ func (e *Env) try(ctx context.Context, t Try) (a attempt) {
 	own.Nonce, own.Began = client.NewNonce(), time.Now()
 	a.nonce = own.Nonce
 	a.leaked, a.detail, a.err = t.Do(ctx, &own)
-	if a.err != nil || a.leaked || !e.Held() || len(t.Want) == 0 {
+	want := t.Want
+	if e.Lab.opt.Single && t.Single != nil {
+		want = t.Single
+	}
+	if a.err != nil || a.leaked || !e.Held() || len(want) == 0 {
 		return a
 	}
-	r, err := e.Firewall.denied(ctx, own.Began, own.about, t.Want)
+	r, err := e.Firewall.denied(ctx, own.Began, own.about, want)
 	if err != nil {
 		a.err = fmt.Errorf("%s, but %w", a.detail, err)
 		return a

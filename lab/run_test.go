@@ -135,24 +135,37 @@ func TestRunComesOutRightForEveryExample(t *testing.T) {
 		t.Fatalf("no examples found: %v", err)
 	}
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			var out bytes.Buffer
-			opt := runOptions(t, file)
-			opt.Out, opt.JSON = &out, true
-			s, err := lab.Run(t.Context(), opt)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := len(opt.Program.Pairs()); s.Reaches.Of != want {
-				t.Errorf("%d pairs were tried, the program has %d", s.Reaches.Of, want)
-			}
-			for _, r := range s.Wrong() {
-				t.Errorf("%+v", r)
-			}
-			var again lab.Summary
-			if err := json.Unmarshal(out.Bytes(), &again); err != nil || again.Schema != lab.Schema || again.OK != s.OK {
-				t.Errorf("the document is not the summary: %v", err)
-			}
+		t.Run(filepath.Base(file), func(t *testing.T) { comesOutRight(t, runOptions(t, file)) })
+	}
+}
+
+// TestRunComesOutRightOnOneInterface has the second example for its IPv6.
+func TestRunComesOutRightOnOneInterface(t *testing.T) {
+	for _, name := range []string{"seed.yaml", "seed-all.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			opt := runOptions(t, "../examples/"+name)
+			opt.Single = true
+			comesOutRight(t, opt)
 		})
+	}
+}
+
+func comesOutRight(t *testing.T, opt lab.RunOptions) {
+	t.Helper()
+	var out bytes.Buffer
+	opt.Out, opt.JSON = &out, true
+	s, err := lab.Run(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := len(opt.Program.Pairs()); s.Reaches.Of != want {
+		t.Errorf("%d pairs were tried, the program has %d", s.Reaches.Of, want)
+	}
+	for _, r := range s.Wrong() {
+		t.Errorf("%+v", r)
+	}
+	var again lab.Summary
+	if err := json.Unmarshal(out.Bytes(), &again); err != nil || again.Schema != lab.Schema || again.OK != s.OK {
+		t.Errorf("the document is not the summary: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 
@@ -20,15 +21,44 @@ const (
 	InsideLink  = "inside"  // the gateway's, towards the node
 	OutsideLink = "outside" // the gateway's, towards the internet
 	outLink     = "gw0"     // the internet's, towards the gateway
+	singleLink  = "eth0"    // the gateway's, where it has one
 )
+
+// InsideLink returns the name of the gateway's interface towards the node.
+func (l *Lab) InsideLink() string {
+	if l.opt.Single {
+		return singleLink
+	}
+	return InsideLink
+}
+
+// OutsideLink returns the name of the gateway's interface towards the internet.
+func (l *Lab) OutsideLink() string {
+	if l.opt.Single {
+		return singleLink
+	}
+	return OutsideLink
+}
 
 // connect lays the two wires and gives every end its addresses and routes.
 //
 //	node eth0 ----- inside gateway outside ----- gw0 internet
 //
+// A gateway with one interface shares a wire with both:
+//
+//	node eth0 ----+---- gw0 internet
+//	              |
+//	         eth0 gateway
+//
 // As in a virtual network, no two machines share a subnet: every address is one
 // of its own and the next hop is named outright.
 func (l *Lab) connect(ctx context.Context) error {
+	if l.opt.Single {
+		if err := l.share(); err != nil {
+			return err
+		}
+		return l.configure(ctx)
+	}
 	for _, w := range []struct {
 		from *Agent
 		near string
@@ -45,6 +75,44 @@ func (l *Lab) connect(ctx context.Context) error {
 			return fmt.Errorf("connect %s and %s: %w", w.from.Name, w.to.Name, err)
 		}
 	}
+	return l.configure(ctx)
+}
+
+// wires counts those that were made here, to give each a name.
+var wires atomic.Int32
+
+// share lays one wire, a bridge in this process's namespace, for all three.
+func (l *Lab) share() error {
+	n := wires.Add(1)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = fmt.Sprintf("wire%d", n)
+	l.wire = &netlink.Bridge{LinkAttrs: attrs}
+	if err := netlink.LinkAdd(l.wire); err != nil {
+		return fmt.Errorf("make the wire: %w", err)
+	}
+	if err := netlink.LinkSetUp(l.wire); err != nil {
+		return fmt.Errorf("make the wire: %w", err)
+	}
+	for i, end := range []struct {
+		to  *Agent
+		far string
+	}{{l.Node, nodeLink}, {l.Gateway, singleLink}, {l.Internet.Agent, outLink}} {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.MTU, attrs.MasterIndex = fmt.Sprintf("wire%d.%d", n, i), 1500, l.wire.Attrs().Index
+		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: end.far, PeerNamespace: netlink.NsPid(end.to.PID)}
+		err := netlink.LinkAdd(veth)
+		if err == nil {
+			err = netlink.LinkSetUp(veth)
+		}
+		if err != nil {
+			return fmt.Errorf("connect %s: %w", end.to.Name, err)
+		}
+	}
+	return nil
+}
+
+// configure gives every end its addresses and routes.
+func (l *Lab) configure(ctx context.Context) error {
 	for a, s := range map[*Agent]agent.Setup{
 		l.Node: l.nodeSetup(), l.Gateway: l.gatewaySetup(), l.Internet.Agent: l.internetSetup(),
 	} {
@@ -88,17 +156,23 @@ func (l *Lab) gatewaySetup() agent.Setup {
 	s := agent.Setup{
 		Sysctls: quiet(),
 		Links: []agent.Link{
-			{Name: InsideLink, Addrs: alone(p.gateways()...)},
-			{Name: OutsideLink, Addrs: alone(p.outside(p.Outside)...), MTU: l.opt.PathMTU},
+			{Name: l.InsideLink(), Addrs: alone(p.gateways()...)},
+			{Name: l.OutsideLink(), Addrs: alone(p.outside(p.Outside)...), MTU: l.opt.PathMTU},
 		},
 	}
+	if l.opt.Single {
+		// The plain forwarding that the gateway is compared with must not tell the
+		// node of the way around it.
+		s.Sysctls = append(s.Sysctls, agent.Sysctl{Path: "net/ipv4/conf/all/send_redirects", Value: "0"},
+			agent.Sysctl{Path: "net/ipv4/conf/" + singleLink + "/send_redirects", Value: "0"})
+	}
 	for _, net := range p.Inside {
-		s.Routes = append(s.Routes, agent.Route{Dst: net, Dev: InsideLink})
+		s.Routes = append(s.Routes, agent.Route{Dst: net, Dev: l.InsideLink()})
 	}
 	for _, peer := range p.outside(p.Beyond) {
 		s.Routes = append(s.Routes,
-			agent.Route{Dst: single(peer), Dev: OutsideLink},
-			agent.Route{Dst: everything(peer), Dev: OutsideLink, Via: peer})
+			agent.Route{Dst: single(peer), Dev: l.OutsideLink()},
+			agent.Route{Dst: everything(peer), Dev: l.OutsideLink(), Via: peer})
 	}
 	return s
 }

@@ -34,6 +34,9 @@ type Way struct {
 type Try struct {
 	What string        // "" when there is but one form
 	Want []flow.Reason // one of these is recorded; none when nothing is there to record it
+	// Single is what is recorded in place of Want where inside and outside are one
+	// interface; nil: the same.
+	Single []flow.Reason
 	// Do tries it and reports whether any payload of it reached a server that it
 	// was not allowed to reach, with what happened in a few words. err is for what
 	// kept it from being tried at all.

@@ -51,7 +51,13 @@ const (
 // injected is the try of a datagram to the attacker with that source, on the wire
 // between the gateway and one of its sides.
 func injected(what string, source func(e *Env) netip.Addr, side int) Try {
-	return Try{What: what, Want: []flow.Reason{flow.SourceNotAllowed}, Do: func(ctx context.Context, e *Env) (leaked bool, detail string, err error) {
+	t := Try{What: what, Want: []flow.Reason{flow.SourceNotAllowed}}
+	if side == internetSide {
+		// On one interface nobody can tell that it comes from there: it is judged as
+		// the node's own.
+		t.Single = []flow.Reason{flow.UnboundAddress}
+	}
+	t.Do = func(ctx context.Context, e *Env) (leaked bool, detail string, err error) {
 		p := &e.Lab.Plan
 		at, dev, nexts := e.Lab.Node, nodeLink, [2]netip.Addr{p.Gateway, p.Gateway6}
 		if side == internetSide {
@@ -76,7 +82,8 @@ func injected(what string, source func(e *Env) netip.Addr, side int) Try {
 			detail = "silence"
 		}
 		return leaked, detail, nil
-	}}
+	}
+	return t
 }
 
 // unseen is an address of the cluster that its nodes hide behind their own, or
@@ -121,7 +128,7 @@ func marked(what string, mark uint32) Try {
 		}
 		table := fmt.Sprintf("inet forged_%x", mark) // others are tried at the same time
 		if err := nft(fmt.Sprintf("add table %[1]s; add chain %[1]s c { type filter hook prerouting priority -300; }; add rule %[1]s c iifname %[2]s meta mark set %[3]d",
-			table, InsideLink, mark)); err != nil {
+			table, e.Lab.InsideLink(), mark)); err != nil {
 			return false, "", err
 		}
 		defer func() { err = errors.Join(err, nft("delete table "+table)) }()

@@ -38,7 +38,8 @@ type Program struct {
 	Warnings      []Statement // what is allowed and yet unwise
 
 	Resolve       Resolve
-	LoadBalancers bool // whether the cluster has public load balancers
+	LoadBalancers bool          // whether the cluster has public load balancers
+	Published     []Publication // the only ports of the gateway that lead inwards
 }
 
 // Cluster says which cluster a program is for.

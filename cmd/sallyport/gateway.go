@@ -35,9 +35,10 @@ func gatewayCommand() *cobra.Command {
 		Use:   "gateway",
 		Short: "Be the firewall: let through what the rules allow, and prove each name",
 		Long: `Be the firewall on this host, between the interface towards the cluster and the
-one away from it. The resolver answers on the inside interface's addresses; flows
-by name are held until their first bytes prove the name, and are then forwarded
-by the kernel alone.
+one away from it; one interface may be both, and the cluster is told by its addresses
+then. The resolver answers on the inside interface's addresses; flows by name are held
+until their first bytes prove the name, and are then forwarded by the kernel alone.
+Nothing comes in but by the ports that the description publishes.
 
 A change of the description, or of a file it is read with, is put into force
 within seconds, and on SIGHUP at once: in one transaction, with flows cut that
@@ -137,7 +138,7 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 	clusterFlag(c, &file)
 	f := c.Flags()
 	f.StringVar(&opt.Inside, "inside", "", "interface towards the cluster")
-	f.StringVar(&opt.Outside, "outside", "", "interface away from the cluster")
+	f.StringVar(&opt.Outside, "outside", "", "interface away from the cluster; on a host with one, the same")
 	f.StringVar(&opt.StateDir, "state", "/run/sallyport", "directory for bindings and saved host settings")
 	records.flags(f)
 	f.StringVar(&mask, "mark-mask", fmt.Sprintf("%#x", uint32(kernelpath.DefaultMask)), "bits of packet and conntrack marks that are ours, four at least")

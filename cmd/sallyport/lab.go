@@ -16,7 +16,7 @@ import (
 
 func labCommand() *cobra.Command {
 	var file, format string
-	var keep bool
+	var keep, single bool
 	c := &cobra.Command{
 		Use:   "lab",
 		Short: "Show the main job: a node that boots behind the gateway, and ways out that fail",
@@ -54,7 +54,7 @@ allowed. Exit codes: 0 everything came out right, 1 something did not, 2 bad inp
 			width, terminal := isTerminal(c.OutOrStdout())
 			s, err := lab.Run(c.Context(), lab.RunOptions{
 				Cluster: described, ClusterFile: file, Program: p, Out: c.OutOrStdout(),
-				JSON: format == "json", Terminal: terminal, Width: width, Keep: keep,
+				JSON: format == "json", Terminal: terminal, Width: width, Keep: keep, Single: single,
 			})
 			if err != nil {
 				return exit{code: exitNo, err: err}
@@ -67,6 +67,7 @@ allowed. Exit codes: 0 everything came out right, 1 something did not, 2 bad inp
 	}
 	c.Flags().StringVarP(&file, "cluster", "c", "", "cluster description, - for standard input (default: the built-in example)")
 	formatFlag(c, &format, "table or json")
+	c.Flags().BoolVar(&single, "single-interface", false, "give the gateway one interface, which leads both ways")
 	c.Flags().BoolVar(&keep, "keep", false, "leave everything running until interrupted")
 	c.AddCommand(benchCommand(), soakCommand())
 	return c

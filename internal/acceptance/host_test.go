@@ -22,7 +22,7 @@ func (s *site) hostState() string {
 	// The kernel adds link-local and multicast entries when it likes.
 	const script = `nft list ruleset 2>/dev/null
 { ip -o link; ip -o addr; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; } | grep -v -e fe80: -e ff00:
-cd /proc/sys/net && grep -r . ipv4/ip_forward ipv4/conf/all/accept_redirects ipv6/conf/*/accept_ra ipv4/conf/*/rp_filter ipv4/conf/*/forwarding ipv6/conf/*/forwarding netfilter/nf_conntrack_tcp_loose netfilter/nf_conntrack_acct 2>/dev/null`
+cd /proc/sys/net && grep -r . ipv4/ip_forward ipv4/conf/all/accept_redirects ipv6/conf/*/accept_ra ipv4/conf/*/rp_filter ipv4/conf/*/forwarding ipv6/conf/*/forwarding ipv4/conf/*/send_redirects netfilter/nf_conntrack_tcp_loose netfilter/nf_conntrack_acct 2>/dev/null`
 	r, err := s.Gateway.Run(s.t.Context(), lab.Cmd{Argv: []string{"sh", "-c", script}})
 	if err != nil {
 		s.t.Fatal(err)
@@ -49,9 +49,14 @@ func TestTheHostIsLeftAsItWasWhenTheGatewayCannotStart(t *testing.T) {
 		{name: "an_interface_that_does_not_exist", argv: func(s *site) []string {
 			return []string{binary, "gateway", "-c", s.file, "--inside", "eth7", "--outside", lab.OutsideLink, "--state", s.gateway.State}
 		}, want: `--inside: there is no interface "eth7"; this host has lo, inside, outside`},
-		{name: "one_interface_twice", argv: func(s *site) []string {
-			return []string{binary, "gateway", "-c", s.file, "--inside", lab.InsideLink, "--outside", lab.InsideLink, "--state", s.gateway.State}
-		}, want: `inside and outside are both "inside"`},
+		{name: "a_published_port_that_leads_to_the_host_itself", argv: func(s *site) []string {
+			s.write(strings.Replace(good, "  publicAddress: ", "  publish: [{port: tcp/22, to: "+s.Plan.Outside[0].String()+", from: Internet, reason: test}]\n  publicAddress: ", 1))
+			return s.argv()
+		}, want: "tcp/22 leads to 100.64.7.2:22, which is this host itself"},
+		{name: "a_published_port_of_a_family_it_does_not_have", argv: func(s *site) []string {
+			s.write(strings.Replace(good, "  publicAddress: ", "  publish: [{port: tcp/22, to: \"fd00::9\", from: \"::/0\", reason: test}]\n  publicAddress: ", 1))
+			return s.argv()
+		}, want: "tcp/22 leads to [fd00::9]:22, but outside this host has no address of that family"},
 		{name: "no_privileges", argv: func(s *site) []string {
 			return append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all"}, s.argv()...)
 		}, want: "no permission to change nftables: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"},

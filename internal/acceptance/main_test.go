@@ -46,6 +46,8 @@ func TestMain(m *testing.M) {
 		part = func() error { return standIn(os.Args[2:]) }
 	case len(os.Args) == 2 && os.Args[1] == resolverArg:
 		part = anotherResolver
+	case len(os.Args) == 2 && os.Args[1] == serviceArg:
+		part = service
 	default:
 		os.Exit(testMain(m))
 	}
@@ -162,7 +164,7 @@ func (s *site) start() {
 
 // argv is the command that start starts, with more behind it.
 func (s *site) argv(more ...string) []string {
-	return append([]string{binary, "gateway", "--cluster", s.file, "--inside", lab.InsideLink, "--outside", lab.OutsideLink,
+	return append([]string{binary, "gateway", "--cluster", s.file, "--inside", s.InsideLink(), "--outside", s.OutsideLink(),
 		"--state", s.gateway.State, "--records", s.gateway.Records}, more...)
 }
 
