@@ -64,6 +64,10 @@ func (v *validator) allowRule(raw *rawAllow, key string) (r AllowRule, ok bool) 
 		}
 	}
 	r.Sources = v.sources(raw.Sources, key+"sources")
+	if r.Strict = raw.Strict.v; r.Strict && (!raw.Name.given() || slices.ContainsFunc(r.Ports, func(p PortSpec) bool { return p.Protocol != flow.ProtoHTTPS })) {
+		v.add(raw.Strict.place, key+"strict", "leave it out, or give what it is for a rule of its own",
+			"is for https by name: http goes through the proxy in any case, and elsewhere there is no name to look at")
+	}
 	r.Reason = v.reason(raw.Reason, key+"reason")
 	r.Until = v.until(raw.Until, key+"until")
 	r.ID = v.ruleID(raw.ID, key+"id")

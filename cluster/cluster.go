@@ -139,6 +139,7 @@ type AllowRule struct {
 	Prefixes []netip.Prefix  // the addresses it is about; empty when Pattern is set
 	Ports    []PortSpec      // at least one, one for each protocol
 	Sources  []Source        // empty: everything of the cluster that the gateway can see
+	Strict   bool            // the gateway dials what the name resolves to; Ports has nothing but HTTPS then
 	Reason   string          // one line, never empty
 	Until    time.Time       // when it ends, exclusive, UTC: 24:00 of the date written; zero: never
 	Line     int             // where it begins in the file

@@ -41,15 +41,17 @@ type shape struct {
 	prefixes, sources string
 	protocol          flow.Protocol
 	until             int64
+	strict            bool
 }
 
 func shapeOf(r program.Rule) shape {
-	return shape{r.Pattern, r.Prefixes.String(), r.Sources.String(), r.Protocol, r.Until.UnixNano()}
+	return shape{r.Pattern, r.Prefixes.String(), r.Sources.String(), r.Protocol, r.Until.UnixNano(), r.Strict}
 }
 
-// covers reports whether a allows every flow that b allows, at any time.
+// covers reports whether a allows every flow that b allows, at any time, and
+// looks at them as closely.
 func covers(a, b program.Rule) bool {
-	return a.ByName() == b.ByName() && a.Pattern.Covers(b.Pattern) && a.Prefixes.Covers(b.Prefixes) &&
+	return a.ByName() == b.ByName() && (a.Strict || !b.Strict) && a.Pattern.Covers(b.Pattern) && a.Prefixes.Covers(b.Prefixes) &&
 		a.Protocol == b.Protocol && a.Ports.Covers(b.Ports) && a.Sources.Covers(b.Sources) &&
 		(a.Until.IsZero() || !b.Until.IsZero() && !b.Until.After(a.Until))
 }

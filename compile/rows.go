@@ -296,7 +296,7 @@ func (b *builder) owner() {
 			}
 			rule := program.Rule{
 				ID: flow.RuleID(id), Pattern: a.Pattern, Prefixes: netset.Of(a.Prefixes...), Protocol: p.Protocol,
-				Ports: p.Ports, Sources: sources, Groups: names, Until: a.Until,
+				Ports: p.Ports, Sources: sources, Groups: names, Until: a.Until, Strict: a.Strict,
 			}
 			origin := program.Origin{
 				Requirement: a.ID, Feature: program.FeatureOwner, Stated: rule.Destination(),

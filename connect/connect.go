@@ -20,32 +20,18 @@ import (
 // Path is what records call this way to enforce.
 const Path = "connect"
 
-// helloTime is how long a ClientHello may take from our answer to CONNECT, as
-// long as the packet path waits for one.
-const helloTime = 3 * time.Second
-
-// Config is what a proxy works with. Rules, Lookup, Record and Own of the
-// embedded one are required; Tunnel and Path are set by New.
-type Config struct {
-	proxypath.Config
-	Hello time.Duration // for a whole ClientHello; 3 s when 0
-}
-
-// New returns a proxy for cfg. Beside its own addresses it never dials one that
+// New returns a proxy for cfg, whose Tunnel and Path it sets. Beside its own addresses it never dials one that
 // no name may lead to, such as loopback, link-local and metadata addresses, even
 // when a rule about addresses holds them.
-func New(cfg Config) *proxypath.Proxy {
-	if cfg.Hello <= 0 {
-		cfg.Hello = helloTime
-	}
+func New(cfg proxypath.Config) *proxypath.Proxy {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	never, own := netset.Never(), cfg.Own
 	cfg.Own = func() netset.Set { return own().Union(never) }
-	j := &judge{rules: cfg.Rules, now: cfg.Now, hello: cfg.Hello}
+	j := &judge{rules: cfg.Rules, now: cfg.Now}
 	cfg.Tunnel, cfg.Path = j.serve, Path
-	return proxypath.New(cfg.Config)
+	return proxypath.New(cfg)
 }
 
 // allowed reports whether d lets a flow pass.

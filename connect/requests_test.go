@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/proxypath"
+	"github.com/sallyport/sallyport/proxypath/proxytest"
 )
 
 // Requests that go nowhere: told, recorded once, nobody dialled.
@@ -193,7 +194,7 @@ func TestATunnelMayFollowARequest(t *testing.T) {
 // be taken for one.
 func TestWhatIsNoRequestIsReset(t *testing.T) {
 	for about, sent := range map[string]string{
-		"TLS": string(hello(t, "a.example")), "SOCKS 5": "\x05\x01\x00", "SOCKS 4": "\x04\x01\x01\xbb\x14\x00\x00\x01\x00",
+		"TLS": string(proxytest.Hello(t, "a.example")), "SOCKS 5": "\x05\x01\x00", "SOCKS 4": "\x04\x01\x01\xbb\x14\x00\x00\x01\x00",
 		"HTTP/2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "SSH": "SSH-2.0-x\r\nmore and more and more and more and more",
 	} {
 		t.Run(dashed(about), func(t *testing.T) {

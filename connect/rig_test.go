@@ -135,11 +135,12 @@ func start(t *testing.T, limits proxypath.Limits) *rig {
 		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Resolve: func() program.Resolve { return p.Resolve },
 		Bind: func(dnsname.Name, []netip.Addr, time.Duration) error { return nil }, Record: r.Record, Now: now, Exchange: r.upstream,
 	})
-	r.proxy = New(Config{Hello: 500 * time.Millisecond, Config: proxypath.Config{
+	limits.Hello = 500 * time.Millisecond
+	r.proxy = New(proxypath.Config{
 		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Lookup: lookup.Lookup, Record: r.Record,
 		End: r.End,
 		Own: func() netset.Set { return p.Resolve.Own }, Now: now, Dial: r.dialServer, Limits: limits,
-	}})
+	})
 	r.Serve(func(ctx context.Context, l net.Listener) error { return r.proxy.Serve(ctx, elsewhere{l, r}) })
 	return r
 }
@@ -315,26 +316,4 @@ func (r *rig) wantOne(reason flow.Reason) flowlog.Event {
 		r.T.Errorf("a denied flow seems proved: %+v", e)
 	}
 	return e
-}
-
-// hello returns a whole ClientHello for name, as crypto/tls sends it.
-func hello(t *testing.T, name string, change ...func(*tls.Config)) []byte {
-	t.Helper()
-	cfg := &tls.Config{ServerName: name, InsecureSkipVerify: true}
-	for _, c := range change {
-		c(cfg)
-	}
-	client, server := net.Pipe()
-	defer client.Close()
-	go func() { _ = tls.Client(client, cfg).Handshake() }()
-	_ = server.SetDeadline(time.Now().Add(5 * time.Second))
-	head := make([]byte, 5)
-	if _, err := io.ReadFull(server, head); err != nil {
-		t.Fatal(err)
-	}
-	body := make([]byte, int(head[3])<<8|int(head[4]))
-	if _, err := io.ReadFull(server, body); err != nil {
-		t.Fatal(err)
-	}
-	return append(head, body...)
 }

@@ -64,10 +64,10 @@ func Run(ctx context.Context, opt Options, ready func(netip.AddrPort)) error {
 		Bind:   func(dnsname.Name, []netip.Addr, time.Duration) error { return nil },
 		Record: records.Decide, IPv6: hasIPv6Way(), Grace: staleGrace, Now: opt.Now,
 	})
-	proxy := New(Config{Config: proxypath.Config{
+	proxy := New(proxypath.Config{
 		Rules: func() *decide.Snapshot { return rules }, Lookup: dns.Lookup, Record: records.Decide, End: records.End,
 		Own: func() netset.Set { return resolve.Own }, Now: opt.Now,
-	}})
+	})
 
 	recordsDone := make(chan struct{})
 	var writer, watcher sync.WaitGroup

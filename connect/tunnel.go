@@ -5,23 +5,19 @@ package connect
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/proxypath"
-	"github.com/sallyport/sallyport/tlshello"
 )
 
 // judge decides about tunnels.
 type judge struct {
 	rules func() *decide.Snapshot
 	now   func() time.Time
-	hello time.Duration
 }
 
 // serve serves one tunnel: first what the request names, then what is inside.
@@ -95,8 +91,6 @@ func (j *judge) authority(asked flow.Flow) (flow.Flow, flow.Decision) {
 // Details of records.
 const (
 	otherHost = "the ClientHello names another host than CONNECT"
-	silent    = "the client ended the connection and sent nothing"
-	halfHello = "the connection ended within the ClientHello"
 	changed   = "the gateway stops, or the rules have changed"
 )
 
@@ -104,22 +98,15 @@ const (
 // the request gave. seen is the name in the hello where it is not a valid one.
 func (j *judge) inside(ctx context.Context, t *proxypath.Tunnel) (f flow.Flow, d flow.Decision, seen []byte, detail string) {
 	f = t.Flow
-	h, reason, detail := j.read(t)
+	name, seen, reason, detail := t.HelloName()
 	switch {
 	case ctx.Err() != nil:
 		return f, flow.Decision{}, nil, changed
-	case reason == flow.AddressAsName || reason == flow.InvalidName:
-		f.Name = dnsname.Name{}
-		return f, flow.Decision{Reason: reason}, h.Name, ""
 	case reason != flow.NotDecided:
-		return f, flow.Decision{Reason: reason}, nil, detail
-	case h.ECH: // as everywhere: GREASE cannot be told from the real thing
-		return f, flow.Decision{Reason: flow.EncryptedHello}, nil, ""
-	}
-	name, err := dnsname.Parse(string(h.Name))
-	if err != nil {
-		f.Name = dnsname.Name{}
-		return f, flow.Decision{Reason: flow.InvalidName}, h.Name, ""
+		if len(seen) > 0 {
+			f.Name = dnsname.Name{}
+		}
+		return f, flow.Decision{Reason: reason}, seen, detail
 	}
 	same := name == f.Name
 	f.Name, f.Proof = name, flow.ByConnect
@@ -134,29 +121,4 @@ func (j *judge) inside(ctx context.Context, t *proxypath.Tunnel) (f flow.Flow, d
 		return f, d, nil, otherHost
 	}
 	return f, d, nil, ""
-}
-
-// read holds what the client sends until its ClientHello is whole, or cannot
-// become one any more. The hello aliases what is held.
-func (j *judge) read(t *proxypath.Tunnel) (h tlshello.Hello, reason flow.Reason, detail string) {
-	until := time.Now().Add(j.hello)
-	scratch := make([]byte, tlshello.MaxBytes)
-	for {
-		more := true
-		if held := t.Held(); len(held) > 0 {
-			if h, more, reason = tlshello.Read(held, scratch); !more {
-				return h, reason, ""
-			}
-		}
-		err := t.Fill(until)
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return h, flow.HelloTimeout, ""
-		case len(t.Held()) == 0:
-			return h, flow.NotTLS, silent
-		default:
-			return h, flow.MalformedHello, halfHello
-		}
-	}
 }

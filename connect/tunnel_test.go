@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/proxypath"
+	"github.com/sallyport/sallyport/proxypath/proxytest"
 )
 
 // dashed makes a sentence the name of a test.
@@ -121,18 +122,18 @@ func TestAServerThatCannotBeReachedIsToldAsSuch(t *testing.T) {
 // What is wrong inside a tunnel that was answered: both sides are reset, neither
 // has seen a byte of the other, and there is one record.
 func TestDeniedInside(t *testing.T) {
-	h := func(name string) string { return string(hello(t, name)) }
+	h := func(name string) string { return string(proxytest.Hello(t, name)) }
 	records := func(n int) string { // one byte of the hello in each record
 		var b bytes.Buffer
-		for _, c := range hello(t, "a.example")[5:][:n] {
+		for _, c := range proxytest.Hello(t, "a.example")[5:][:n] {
 			b.Write([]byte{22, 3, 1, 0, 1, c})
 		}
 		return b.String()
 	}
-	noName := hello(t, "a.example", func(c *tls.Config) { c.ServerName = "20.0.0.9" }) // crypto/tls leaves addresses out
-	asAddress := bytes.Replace(hello(t, "aa.example"), []byte("aa.example"), []byte("20.0.0.100"), 1)
-	invalid := bytes.Replace(hello(t, "a.example"), []byte("a.example"), []byte("a_example"), 1)
-	ech := bytes.Replace(hello(t, "a.example"), []byte{0, 23, 0, 0}, []byte{0xfe, 0x08, 0, 0}, 1) // extended_master_secret becomes a draft's ECH
+	noName := proxytest.Hello(t, "a.example", func(c *tls.Config) { c.ServerName = "20.0.0.9" }) // crypto/tls leaves addresses out
+	asAddress := bytes.Replace(proxytest.Hello(t, "aa.example"), []byte("aa.example"), []byte("20.0.0.100"), 1)
+	invalid := bytes.Replace(proxytest.Hello(t, "a.example"), []byte("a.example"), []byte("a_example"), 1)
+	ech := bytes.Replace(proxytest.Hello(t, "a.example"), []byte{0, 23, 0, 0}, []byte{0xfe, 0x08, 0, 0}, 1) // extended_master_secret becomes a draft's ECH
 	tests := map[string]struct {
 		sent   string
 		ends   bool // the client says that it has sent all
@@ -215,7 +216,7 @@ func TestBytesBehindCONNECTBeforeItsAnswerAreRefused(t *testing.T) {
 			gotRaw := r.collect(addrRaw)
 			request := "CONNECT " + tt.target + " HTTP/1.1\r\nHost: " + tt.target + "\r\n\r\n"
 			c, br := r.Dial()
-			early := string(hello(t, "a.example"))
+			early := string(proxytest.Hello(t, "a.example"))
 			if !tt.later {
 				r.Send(c, request+early)
 			} else {
@@ -259,7 +260,7 @@ func TestANameOnAnAddressThatARuleHoldsIsStillProved(t *testing.T) {
 		r.Set(func() { r.names["a.example"] = []string{addrRaw.String()} })
 		r.serveRaw(addrRaw, func(c net.Conn) { _, _ = io.Copy(c, c) })
 		c, _ := r.tunnel("a.example:443")
-		r.Send(c, string(hello(t, sni)))
+		r.Send(c, string(proxytest.Hello(t, sni)))
 		if e := r.wantOne(want); e.Flow.Name.String() != sni || allowed(e.Decision) != (e.Flow.Proof == flow.ByConnect) {
 			t.Errorf("%s: record %+v", sni, e.Flow)
 		}
@@ -268,7 +269,7 @@ func TestANameOnAnAddressThatARuleHoldsIsStillProved(t *testing.T) {
 
 // Lawful hellos pass in whatever pieces they come.
 func TestHellosInPiecesPass(t *testing.T) {
-	whole := hello(t, "a.example")
+	whole := proxytest.Hello(t, "a.example")
 	split := func(at int) []byte { // into two records
 		body := whole[5:]
 		record := func(b []byte) []byte { return append([]byte{22, 3, 1, byte(len(b) >> 8), byte(len(b))}, b...) }
@@ -330,7 +331,7 @@ func TestFormsOfCONNECT(t *testing.T) {
 			if _, err := io.ReadFull(br, head); err != nil || string(head) != want {
 				t.Fatalf("%q %v", head, err)
 			}
-			sent := hello(t, "a.example")
+			sent := proxytest.Hello(t, "a.example")
 			r.Send(c, string(sent))
 			back := make([]byte, len(sent))
 			if _, err := io.ReadFull(br, back); err != nil || !bytes.Equal(back, sent) {
@@ -398,7 +399,7 @@ func TestHalfClosesAreCarriedOver(t *testing.T) {
 				}
 			})
 			c, br := r.tunnel("a.example:443")
-			sent := string(hello(t, "a.example"))
+			sent := string(proxytest.Hello(t, "a.example"))
 			r.Send(c, sent)
 			if first == "server" {
 				if b, err := io.ReadAll(br); err != nil || string(b) != "bye" {
@@ -533,7 +534,7 @@ func TestSweepCutsWhatIsNoLongerAllowed(t *testing.T) {
 	r.serveRaw(addrA, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	open := func(name string) io.Reader {
 		c, br := r.tunnel(name + ":443")
-		sent := hello(t, name)
+		sent := proxytest.Hello(t, name)
 		r.Send(c, string(sent))
 		if _, err := io.ReadFull(br, sent); err != nil {
 			t.Fatal(err)

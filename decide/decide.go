@@ -38,6 +38,7 @@ type rule struct {
 	ports    portset.Set
 	sources  netset.Set
 	until    time.Time
+	strict   bool
 }
 
 // New makes the snapshot of p's rules.
@@ -52,7 +53,7 @@ func New(p *program.Program) *Snapshot {
 	}
 	seen := make(map[netip.Prefix]bool)
 	for i, r := range p.Rules {
-		s.rules[i] = rule{r.ID, r.Protocol, r.Ports, r.Sources, r.Until}
+		s.rules[i] = rule{r.ID, r.Protocol, r.Ports, r.Sources, r.Until, r.Strict}
 		if n, ok := r.Pattern.Name(); ok {
 			s.exact[n.String()] = append(s.exact[n.String()], uint32(i))
 			s.addAncestors(n)

@@ -18,6 +18,7 @@ import (
 type Opening struct {
 	Protocol flow.Protocol
 	Ports    portset.Set
+	Strict   bool // through the proxy
 }
 
 // Openings returns what the live rules open for n, over all sources; none means
@@ -32,13 +33,13 @@ func (s *Snapshot) Openings(n dnsname.Name, at time.Time) []Opening {
 			}
 			joined := false
 			for k := range out {
-				if out[k].Protocol == r.protocol {
+				if out[k].Protocol == r.protocol && out[k].Strict == r.strict {
 					out[k].Ports = out[k].Ports.Union(r.ports)
 					joined = true
 				}
 			}
 			if !joined {
-				out = append(out, Opening{r.protocol, r.ports})
+				out = append(out, Opening{r.protocol, r.ports, r.strict})
 			}
 		}
 	}

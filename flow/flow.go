@@ -137,9 +137,10 @@ const (
 	BySNI           // the ClientHello names the server, and the address is bound to that name
 	ByHost          // the request names the host, and the gateway itself dialled what the name resolves to
 	ByConnect       // a CONNECT authority and the ClientHello inside name the same host
+	ByResolvedSNI   // the ClientHello names the server, and the gateway itself dialled what the name resolves to
 )
 
-var proofNames = [...]string{"none", "address", "dns-bound", "sni+bound", "host+resolved", "connect+sni"}
+var proofNames = [...]string{"none", "address", "dns-bound", "sni+bound", "host+resolved", "connect+sni", "sni+resolved"}
 
 // String returns the proof as records spell it.
 func (p Proof) String() string {
@@ -158,7 +159,7 @@ func (p Proof) Proves(app App) bool {
 	case Raw:
 		return p == ByDNS
 	case TLS:
-		return p == BySNI || p == ByConnect
+		return p == BySNI || p == ByConnect || p == ByResolvedSNI
 	case HTTP:
 		return p == ByHost
 	}

@@ -85,7 +85,7 @@ func (g *Gateway) elements(bindings []nametable.Binding, now time.Time) []kernel
 		for _, o := range rules.Openings(b.Name, now) {
 			for _, r := range o.Ports.Ranges() {
 				for port := int(r.Lo); port <= int(r.Hi); port++ {
-					out = append(out, kernelpath.Element{Addr: b.Addr, Protocol: o.Protocol, Port: uint16(port)})
+					out = append(out, kernelpath.Element{Addr: b.Addr, Protocol: o.Protocol, Port: uint16(port), Strict: o.Strict})
 				}
 			}
 		}

@@ -51,7 +51,7 @@ func (g *Gateway) forced(l Loaded) *inForce {
 func digest(p *program.Program) string {
 	h := sha256.New()
 	for _, r := range p.Rules {
-		fmt.Fprintf(h, "%s|%s|%s|%s|%s|%s|%d\n", r.ID, r.Pattern, r.Prefixes, r.Protocol, r.Ports, r.Sources, r.Until.Unix())
+		fmt.Fprintf(h, "%s|%s|%s|%s|%s|%s|%d|%t\n", r.ID, r.Pattern, r.Prefixes, r.Protocol, r.Ports, r.Sources, r.Until.Unix(), r.Strict)
 	}
 	for _, x := range p.Published {
 		fmt.Fprintf(h, "%s|%s|%s\n", x.ID, x.To, x.From)

@@ -82,7 +82,7 @@ func publishElements(f family, list []program.Publication) []nftables.SetElement
 				continue
 			}
 			key := func(src netip.Addr) []byte {
-				return Element{src, flow.Protocol{Transport: x.Transport}, x.Port}.key()
+				return Element{Addr: src, Protocol: flow.Protocol{Transport: x.Transport}, Port: x.Port}.key()
 			}
 			elements = append(elements, nftables.SetElement{Key: key(r.Lo), KeyEnd: key(r.Hi), Val: to})
 		}

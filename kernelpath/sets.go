@@ -22,6 +22,7 @@ type Element struct {
 	Addr     netip.Addr
 	Protocol flow.Protocol
 	Port     uint16
+	Strict   bool // through the proxy, whatever it is
 }
 
 // setElement is an element of one of the learned sets.
@@ -33,11 +34,12 @@ type setElement struct {
 // learned returns the set that e belongs to.
 func (e Element) learned() setElement {
 	kind := "raw"
-	switch e.Protocol.App {
-	case flow.TLS:
+	switch {
+	case e.Strict || e.Protocol.App == flow.HTTP:
+		// One element for all that goes there: the proxy tells them apart.
+		kind, e.Strict, e.Protocol = "proxied", false, flow.ProtoHTTP
+	case e.Protocol.App == flow.TLS:
 		kind = "tls"
-	case flow.HTTP:
-		kind = "http"
 	}
 	return setElement{kind + familyOf(e.Addr).name, e}
 }
@@ -77,7 +79,7 @@ func (b *table) addSets(rules []program.Rule) error {
 		if err := b.betweenSet("address"+f.name, f, rules); err != nil {
 			return err
 		}
-		for _, kind := range []string{"tls", "raw", "http"} {
+		for _, kind := range []string{"tls", "raw", "proxied"} {
 			set := &nftables.Set{
 				Table: b.t, Name: kind + f.name, Concatenation: true,
 				KeyType: nftables.MustConcatSetType(f.keyType, nftables.TypeInetProto, nftables.TypeInetService),
@@ -142,7 +144,7 @@ func betweenElements(f family, rules []program.Rule) []nftables.SetElement {
 				}
 				for _, ports := range x.ports.Ranges() {
 					key := func(src, dst netip.Addr, port uint16) []byte {
-						return append(src.AsSlice(), Element{dst, flow.Protocol{Transport: x.transport}, port}.key()...)
+						return append(src.AsSlice(), Element{Addr: dst, Protocol: flow.Protocol{Transport: x.transport}, Port: port}.key()...)
 					}
 					elements = append(elements, nftables.SetElement{
 						Key: key(src.Lo, dst.Lo, ports.Lo), KeyEnd: key(src.Hi, dst.Hi, ports.Hi),

@@ -14,7 +14,8 @@
 //	(address, port) bound raw  queue the first packet: judge it by the binding
 //	(address, port) bound tls  let the handshake pass, queue what has payload:
 //	                           hold it until the ClientHello is whole
-//	(address, port) bound http to the transparent proxy (already in prerouting)
+//	(address, port) bound http, or to a strict rule
+//	                           to the transparent proxy (already in prerouting)
 //	everything else            log and reject
 //
 // What comes in answers a flow of the cluster's, or is for a port that the cluster's
@@ -249,7 +250,7 @@ func (b *table) steer() {
 		b.rule("steer", inside, l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
 	}
 	for _, f := range []family{ipv4, ipv6} {
-		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["http"+f.name]),
+		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["proxied"+f.name]),
 			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
 	}
 }

@@ -91,6 +91,7 @@ type Rule struct {
 	Ports    portset.Set
 	Sources  netset.Set
 	Groups   []string  // names of the groups and prefixes Sources was made from
+	Strict   bool      // HTTPS by name: the gateway dials what the name resolves to, in place of the client's address
 	Required bool      // false: recommended, or the owner's wish
 	Until    time.Time // exclusive; zero: no end
 	Origins  []Origin  // at least one

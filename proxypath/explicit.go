@@ -5,8 +5,8 @@ package proxypath
 
 import (
 	"context"
-	"time"
 
+	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/httphead"
 )
@@ -89,12 +89,12 @@ func (t *Tunnel) Answer() bool {
 	return t.s.client.write([]byte("HTTP/1.1 200 Connection established\r\n\r\n")) == nil
 }
 
-// Held returns what the client has sent since; none of it has left.
-func (t *Tunnel) Held() []byte { return t.s.client.data() }
-
-// Fill waits until a point in time for more to hold. The error is io.EOF when
-// the client ends, and os.ErrDeadlineExceeded when it takes too long.
-func (t *Tunnel) Fill(until time.Time) error { return t.s.client.fill(until, firstBuffer) }
+// HelloName waits for the client's ClientHello and returns the name in it; none of
+// it has left. Where there is no valid one, reason says why, and seen is what
+// stands there.
+func (t *Tunnel) HelloName() (name dnsname.Name, seen []byte, reason flow.Reason, detail string) {
+	return t.s.helloName()
+}
 
 // Cut records why the tunnel is denied although it was answered, and resets both
 // sides. raw is the name as it was seen, where f has none.

@@ -73,7 +73,14 @@ func (s *session) forward(ctx context.Context, f flow.Flow, d flow.Decision, met
 // unreachable records and answers an allowed request whose host cannot be
 // reached.
 func (s *session) unreachable(ctx context.Context, f flow.Flow, d flow.Decision, method string, err error) bool {
-	reason, detail := reasonOf(err), ""
+	reason, detail := whyUnreachable(ctx, err)
+	f.Proof = flow.Unproved
+	return s.refuse(f, flow.Decision{Reason: reason, Rule: d.Rule}, method, nil, detail)
+}
+
+// whyUnreachable says for a record why connect has failed.
+func whyUnreachable(ctx context.Context, err error) (reason flow.Reason, detail string) {
+	reason = reasonOf(err)
 	switch {
 	case ctx.Err() != nil:
 		detail = "the gateway stops, or the rules have changed"
@@ -82,8 +89,7 @@ func (s *session) unreachable(ctx context.Context, f flow.Flow, d flow.Decision,
 	case reason == flow.UpstreamFailed:
 		detail = "the name could not be resolved"
 	}
-	f.Proof = flow.Unproved
-	return s.refuse(f, flow.Decision{Reason: reason, Rule: d.Rule}, method, nil, detail)
+	return reason, detail
 }
 
 // mayRepeat reports whether a request may be sent twice (RFC 9110 section

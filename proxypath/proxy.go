@@ -53,6 +53,7 @@ type Limits struct {
 	Connections int           // from clients, at once; 4096
 	PerSource   int           // of those, from one address; 1024, since a node hides many pods
 	Head        time.Duration // for a whole request head; 10 s
+	Hello       time.Duration // for a whole ClientHello; 3 s
 	Idle        time.Duration // between two requests; 60 s
 	Stall       time.Duration // while a request or a tunnel is under way and no byte moves; 5 min
 	Dial        time.Duration // for one address of a name; 5 s
@@ -72,6 +73,7 @@ func (l Limits) withDefaults() Limits {
 		l.PerSource = 1024
 	}
 	set(&l.Head, 10*time.Second)
+	set(&l.Hello, 3*time.Second)
 	set(&l.Idle, 60*time.Second)
 	set(&l.Stall, 5*time.Minute)
 	set(&l.Dial, 5*time.Second)

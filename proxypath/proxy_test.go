@@ -201,7 +201,6 @@ func TestDenials(t *testing.T) {
 
 func TestWhatIsNotHTTPIsReset(t *testing.T) {
 	for about, bytes := range map[string]string{
-		"a TLS hello":    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 		"an SSH banner":  "SSH-2.0-OpenSSH_9.2p1\r\n",
 		"HTTP/0.9":       "GET /\r\n",
 		"HTTP/2":         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -109,6 +109,10 @@ func (s *session) run(ctx context.Context) {
 	if s.p.cfg.Tunnel == nil && !s.mayServe(ctx) {
 		return
 	}
+	if s.p.cfg.Tunnel == nil && s.isTLS() {
+		s.strict(ctx)
+		return
+	}
 	for s.next(ctx) {
 		s.served++
 	}

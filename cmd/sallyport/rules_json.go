@@ -78,6 +78,7 @@ type ruleJSON struct {
 	Pairs          []pairJSON   `json:"pairs"`
 	Sources        []string     `json:"sources"`
 	SourcePrefixes []string     `json:"sourcePrefixes"`
+	Strict         bool         `json:"strict,omitempty"` // the gateway dials what the name resolves to
 	Required       bool         `json:"required"`
 	Until          *time.Time   `json:"until,omitempty"` // exclusive
 	Expired        bool         `json:"expired,omitempty"`
@@ -219,7 +220,7 @@ func newEditionJSON(p *program.Program) editionJSON {
 func newRuleJSON(r program.Rule, now time.Time) ruleJSON {
 	out := ruleJSON{
 		ID: string(r.ID), Name: r.Pattern.String(), Protocol: r.Protocol.String(), Ports: r.Ports.String(),
-		Sources: r.Groups, SourcePrefixes: r.Sources.Texts(), Required: r.Required, Expired: !r.LiveAt(now),
+		Sources: r.Groups, SourcePrefixes: r.Sources.Texts(), Strict: r.Strict, Required: r.Required, Expired: !r.LiveAt(now),
 		Reason: reasonOf(r),
 	}
 	if !r.ByName() {

@@ -1,0 +1,111 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxypath
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/tlshello"
+)
+
+// recordHandshake is the first byte of a TLS stream, and of no request (RFC 8446
+// section 5.1).
+const recordHandshake = 22
+
+// isTLS waits for the first byte and reports whether it begins a TLS stream.
+func (s *session) isTLS() bool {
+	if len(s.client.data()) == 0 {
+		_ = s.client.fill(time.Now().Add(s.p.cfg.Limits.Head), firstBuffer) // whoever reads next finds out why not
+	}
+	data := s.client.data()
+	return len(data) > 0 && data[0] == recordHandshake
+}
+
+// strict serves a connection whose stream is TLS: it is here because some name
+// that leads to its address has a rule that is strict. The name in the
+// ClientHello is resolved again, and what that gives is dialled, whatever address
+// the client has chosen. The bytes pass unread behind that.
+func (s *session) strict(ctx context.Context) {
+	f := s.wanted()
+	f.App = flow.TLS
+	deny := func(d flow.Decision, raw []byte, detail string) {
+		s.record(f, d, raw, detail)
+		s.client.reset()
+	}
+	name, seen, reason, detail := s.helloName()
+	if ctx.Err() != nil {
+		return // was cut
+	}
+	if reason != flow.NotDecided {
+		deny(flow.Decision{Reason: reason}, seen, detail)
+		return
+	}
+	f.Name, f.Proof = name, flow.ByResolvedSNI
+	asked := f
+	asked.Dst = netip.Addr{} // a rule about the address would not have looked inside
+	d := s.p.cfg.Rules().Decide(asked, s.p.cfg.Now())
+	if d.Verdict != flow.Allow {
+		deny(d, nil, "")
+		return
+	}
+	if _, err := s.connect(ctx, f); err != nil {
+		reason, detail := whyUnreachable(ctx, err)
+		f.Proof = flow.Unproved
+		deny(flow.Decision{Reason: reason, Rule: d.Rule}, nil, detail)
+		return
+	}
+	f.Dst = s.addr.Addr()
+	s.record(f, d, nil, "")
+	s.splice(f)
+}
+
+// helloName returns the name in the client's ClientHello. Where there is no valid
+// one, reason says why, and seen is what stands there.
+func (s *session) helloName() (name dnsname.Name, seen []byte, reason flow.Reason, detail string) {
+	h, reason, detail := s.hello()
+	switch {
+	case reason == flow.AddressAsName || reason == flow.InvalidName:
+		return name, h.Name, reason, ""
+	case reason != flow.NotDecided:
+		return name, nil, reason, detail
+	case h.ECH: // as everywhere: GREASE cannot be told from the real thing
+		return name, nil, flow.EncryptedHello, ""
+	}
+	name, err := dnsname.Parse(string(h.Name))
+	if err != nil {
+		return name, h.Name, flow.InvalidName, ""
+	}
+	return name, nil, flow.NotDecided, ""
+}
+
+// hello holds what the client sends until its ClientHello is whole, or cannot
+// become one any more. The hello aliases what is held.
+func (s *session) hello() (h tlshello.Hello, reason flow.Reason, detail string) {
+	until := time.Now().Add(s.p.cfg.Limits.Hello)
+	scratch := make([]byte, tlshello.MaxBytes)
+	for {
+		more := true
+		if held := s.client.data(); len(held) > 0 {
+			if h, more, reason = tlshello.Read(held, scratch); !more {
+				return h, reason, ""
+			}
+		}
+		err := s.client.fill(until, firstBuffer)
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return h, flow.HelloTimeout, ""
+		case len(s.client.data()) == 0:
+			return h, flow.NotTLS, "the client ended the connection and sent nothing"
+		default:
+			return h, flow.MalformedHello, "the connection ended within the ClientHello"
+		}
+	}
+}

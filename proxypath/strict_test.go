@@ -1,0 +1,138 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxypath
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/proxypath/proxytest"
+)
+
+// strictly starts a proxy to which the kernel has sent connections to 20.0.0.1:443,
+// because a name that leads there has a strict rule.
+func strictly(t *testing.T, limits Limits) *rig {
+	r := start(t, limits)
+	strict, cdn := allow("a", "a.example", flow.ProtoHTTPS, 443), allow("b", "b.example", flow.ProtoHTTPS, 443)
+	strict.Strict = true
+	gone, loop, plain := allow("gone", "gone.example", flow.ProtoHTTPS, 443), allow("loop", "loop.example", flow.ProtoHTTPS, 443), allow("plain", "a.example", flow.ProtoHTTP, 443)
+	r.Set(func() {
+		r.rules = decide.New(&program.Program{Rules: []program.Rule{strict, cdn, gone, loop, plain}})
+		r.dst = netip.AddrPortFrom(addrA, 443)
+	})
+	return r
+}
+
+func TestAStrictRuleDialsWhatTheNameResolvesTo(t *testing.T) {
+	for about, tt := range map[string]struct {
+		name string
+		to   netip.Addr
+	}{
+		"the client's address, where the name leads there":   {"a.example", addrA},
+		"the name's own, where the client chose another":     {"a.example", addrA2},
+		"any name with a rule, on an address that is shared": {"b.example", addrA},
+	} {
+		t.Run(about, func(t *testing.T) {
+			r := strictly(t, Limits{})
+			hello := proxytest.Hello(t, tt.name)
+			r.Set(func() {
+				if tt.to == addrA2 {
+					r.names["a.example"] = []netip.Addr{addrA2}
+				}
+			})
+			heard := make(chan string, 1)
+			r.ServeRaw(tt.to, func(c net.Conn, br *bufio.Reader) {
+				b := make([]byte, len(hello)+4)
+				if _, err := io.ReadFull(br, b); err != nil {
+					t.Error(err)
+				}
+				heard <- string(b)
+				_, _ = c.Write([]byte("answer"))
+			})
+			c, br := r.Dial()
+			for i := 0; i < len(hello); i += 100 { // in pieces, as it may come
+				r.Send(c, string(hello[i:min(i+100, len(hello))]))
+				time.Sleep(time.Millisecond)
+			}
+			r.Send(c, "more")
+			if err := c.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(br); err != nil || string(got) != "answer" {
+				t.Errorf("the client got %q, %v", got, err)
+			}
+			if got := <-heard; got != string(hello)+"more" {
+				t.Errorf("the server got %d bytes that are not those of the client", len(got))
+			}
+			e := r.wantOne(flow.RuleMatched)
+			if e.Flow.Dst != tt.to || e.Flow.Proof != flow.ByResolvedSNI || e.Flow.App != flow.TLS || e.Flow.Name.String() != tt.name {
+				t.Errorf("record %+v", e.Flow)
+			}
+			if end := r.WantClosed(1)[0]; end.Tuple.Dst.Addr() != tt.to || end.BytesOut != uint64(len(hello)+4) || end.BytesIn != 6 {
+				t.Errorf("end %+v", end)
+			}
+		})
+	}
+}
+
+func TestAStrictConnectionThatIsRefusedReachesNobody(t *testing.T) {
+	none := func(c *tls.Config) { c.ServerName = "" }
+	for about, tt := range map[string]struct {
+		say    string
+		reason flow.Reason
+	}{
+		"a name without a rule":             {string(proxytest.Hello(t, "evil.example")), flow.NameNotAllowed},
+		"no name":                           {string(proxytest.Hello(t, "", none)), flow.NoName},
+		"half a hello, and then the end":    {string(proxytest.Hello(t, "a.example")[:50]), flow.HelloTimeout},
+		"a record that is no hello":         {"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00", flow.NotTLS},
+		"a name that resolves to nobody":    {string(proxytest.Hello(t, "gone.example")), flow.UpstreamFailed},
+		"a name that leads to the gateway":  {string(proxytest.Hello(t, "loop.example")), flow.SpecialAddress},
+		"no TLS where only TLS is allowed":  {"SSH-2.0-x\r\n", flow.NotHTTP},
+		"a request for a name without HTTP": {"GET / HTTP/1.1\r\nHost: b.example\r\n\r\n", flow.ProtocolMismatch},
+	} {
+		t.Run(about, func(t *testing.T) {
+			r := strictly(t, Limits{Hello: 200 * time.Millisecond, Dial: 200 * time.Millisecond})
+			c, br := r.Dial()
+			r.Send(c, tt.say)
+			if tt.reason == flow.ProtocolMismatch {
+				if res, _ := r.Read(br, "GET"); res.StatusCode != 403 {
+					t.Errorf("status %d", res.StatusCode)
+				}
+			} else {
+				r.WantReset(c)
+			}
+			r.wantOne(tt.reason)
+			for _, to := range r.wentTo() {
+				if to.Addr() != addrDead {
+					t.Errorf("dialled %s", to)
+				}
+			}
+		})
+	}
+}
+
+// A change of the rules cuts what they allow no more.
+func TestAStrictConnectionIsSwept(t *testing.T) {
+	r := strictly(t, Limits{})
+	hello := proxytest.Hello(t, "a.example")
+	r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
+	c, _ := r.Dial()
+	r.Send(c, string(hello))
+	r.wantOne(flow.RuleMatched)
+	r.Set(func() { r.rules = decide.New(&program.Program{}) })
+	for deadline := time.Now().Add(5 * time.Second); r.proxy.Sweep() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was cut")
+		}
+	}
+	r.WantReset(c)
+}
