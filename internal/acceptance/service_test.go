@@ -92,12 +92,17 @@ func TestCheckSaysWhatIsMissingAndChangesNothing(t *testing.T) {
 	if err != nil || r.Code != 0 || strings.Contains(string(r.Stdout), "no ") && strings.Contains(string(r.Stdout), "\nno ") {
 		t.Errorf("%v %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
 	}
-	for _, want := range []string{"yes  cluster description: ", "yes  interfaces: ", "yes  kernel: NFQUEUE target", "yes  port 53", "yes  state directory: "} {
+	for _, want := range []string{"yes  cluster description: ", "yes  interfaces: ", "yes  published ports: none", "yes  kernel: NFQUEUE target", "yes  port 53", "yes  state directory: "} {
 		if !strings.Contains(string(r.Stdout), want) {
 			t.Errorf("%q is not in\n%s", want, r.Stdout)
 		}
 	}
 	s.sameHost(t, before)
+	s.write(withPorts(t))
+	r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv("--check")})
+	if want := "yes  published ports: on [" + s.Plan.Outside[0].String() + "]: tcp/443 to 20.50.140.9:443, "; err != nil || r.Code != 0 || !strings.Contains(string(r.Stdout), want) {
+		t.Errorf("%v %d, want %q in\n%s%s", err, r.Code, want, r.Stdout, r.Stderr)
+	}
 	s.takePort53(t)
 	r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: append(s.argv("--check"), "--outside", "nowhere")})
 	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stdout), `no   interfaces: --outside: there is no interface "nowhere"`) {
