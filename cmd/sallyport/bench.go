@@ -57,20 +57,25 @@ Exit codes: 0 every ratio is as asked for, 1 one is not, 3 inconclusive.`,
 	}
 	formatFlag(c, &format, "table or json")
 	c.Flags().IntVar(&opt.Pairs, "pairs", 15, "interleaved rounds of each measurement")
+	c.Flags().StringSliceVar(&opt.Only, "only", nil, "measure only `rows` with these IDs, or that begin so, such as bulk,conns-16")
+	c.Flags().BoolVar(&opt.Short, "short", false, "measure next to nothing, to see that everything runs")
 	return c
 }
 
 func benchText(w io.Writer, r lab.BenchResult) {
-	fmt.Fprintf(w, "ratios to plain forwarding with masquerade; median [95 %% interval] of %d interleaved rounds\n", r.Pairs)
-	fmt.Fprintf(w, "Linux %s, %d processors\n\n", r.Host.Kernel, r.Host.CPUs)
-	t := table{head: []string{"", "PLAIN AGAINST PLAIN", "GATEWAY", "AT LEAST", ""}}
+	fmt.Fprintf(w, "median [95 %% interval] of %d interleaved rounds; ratios are to plain forwarding with masquerade\n", r.Pairs)
+	fmt.Fprintf(w, "Linux %s, %d processors\n", r.Host.Kernel, r.Host.CPUs)
+	for _, p := range r.Peers {
+		if p.Missing != "" {
+			fmt.Fprintf(w, "%s is left out: %s\n", p.Title, p.Missing)
+		}
+	}
+	fmt.Fprintln(w)
+	t := table{head: r.Head()}
 	for _, row := range r.Rows {
-		t.add(row.Name, row.Noise.String(), row.Gateway.String(), fmt.Sprint(row.AtLeast), row.Answer)
+		t.add(r.Cells(row)...)
 	}
 	t.text(w)
-	fmt.Fprintf(w, "\nfirst byte behind the hello, added: p50 %s, p99 %s\n", r.First.P50, r.First.P99)
-	fmt.Fprintf(w, "the process: %.2f CPU s for 10,000 connections, %.3f CPU s a GiB; %.1f MiB with %d proved flows standing still, %.1f MiB before\n",
-		r.Cost.CPUPer10k, r.Cost.CPUPerGiB, r.Cost.MemoryIdle, r.Cost.IdleFlows, r.Cost.MemoryBefore)
 }
 
 // entered turns the end of the process inside into an exit.
