@@ -34,6 +34,7 @@ type BenchResult struct {
 	Day    string      `json:"day"` // of the run, as 2006-01-02
 	Pairs  int         `json:"pairs"`
 	Host   BenchHost   `json:"host"`
+	Rules  int         `json:"rules"` // that the gateway's table has, and plain forwarding in the column for that
 	Peers  []BenchPeer `json:"peers"`
 	Rows   []BenchRow  `json:"rows"`
 }

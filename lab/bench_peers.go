@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/lab/agent"
@@ -184,6 +185,13 @@ func (w *way) pids() []int {
 		}
 	}
 	return out
+}
+
+// killAll ends every process on a way's router, as kill -9 does.
+func (w *way) killAll() {
+	for _, pid := range w.pids() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 }
 
 // cpu returns the processor seconds that a way's processes have taken: the

@@ -129,20 +129,19 @@ stream {
 }
 
 // squid peeks at the hello and splices. It compares the name with the address, so
-// it must know both addresses of it, from a hosts file; it would send with the
+// it asks the name server that knows all of them; it would send with the
 // client's address, which the other ways hide, so that is turned off. What it
 // would cache and log is, too. It has one worker: those of squid 5 share what
 // this machine need not have.
 //
 // squid.conf.documented of 5.7: ssl_bump, https_port tproxy, spoof_client_ip,
-// hosts_file; looked at on 2026-11-23.
+// dns_nameservers; looked at on 2026-11-23.
 func squid() *peer {
 	return &peer{
 		name: "squid", title: "Squid, peek and splice", command: "squid", version: []string{"-v"}, divert: divertAll,
 		files: func(s peerSite) map[string]string {
 			cert, key, _ := internet.NewCA() // it must have one, and uses it for nothing
 			return map[string]string{
-				"hosts": s.fill("{SHORT} {NAME}\n{BULK} {NAME}\n"),
 				"squid.conf": s.fill(`http_port 127.0.0.1:3128
 https_port {PORT} tproxy ssl-bump generate-host-certificates=off tls-cert={DIR}/cert.pem tls-key={DIR}/key.pem
 spoof_client_ip deny all
@@ -152,7 +151,7 @@ ssl_bump peek hello
 ssl_bump splice allowed
 ssl_bump terminate all
 http_access allow all
-hosts_file {DIR}/hosts
+hosts_file none
 dns_nameservers {UPSTREAM}
 cache deny all
 cache_mem 0
@@ -173,7 +172,7 @@ shutdown_lifetime 0 seconds
 			}
 		},
 		argv: func(s peerSite) []string {
-			return []string{"-N", "-n", "bench", "-f", filepath.Join(s.dir, "squid.conf")}
+			return []string{"-N", "-d", "1", "-n", "bench", "-f", filepath.Join(s.dir, "squid.conf")}
 		},
 		check: func(s peerSite) []string {
 			return []string{"-k", "parse", "-n", "bench", "-f", filepath.Join(s.dir, "squid.conf")}

@@ -64,16 +64,21 @@ func (b *bencher) steps() []benchStep {
 	}
 	return append(out,
 		benchStep{[]string{"first-p50", "first-p99"}, b.firstByte},
+		benchStep{[]string{"idle-10k"}, b.idleTenThousand},
+		benchStep{[]string{"idle-100k"}, b.idleHundredThousand},
+		benchStep{[]string{"names"}, b.names},
+		benchStep{[]string{"decide-100", "decide-10k", "decide-1m", "decide-1m-cold", "decide-allocs"}, b.decisions},
+		benchStep{[]string{"lived-kill", "lost-kill"}, b.kills},
+		benchStep{[]string{"reload", "lost-reload"}, b.reloads},
 	)
 }
 
 // plainRules gives a router as many rules as the gateway has.
 func (b *bencher) plainRules(ctx context.Context) error {
-	var n int
-	if err := b.way(wayGateway).router.Call(ctx, "count-rules", struct{}{}, &n); err != nil {
+	if err := b.way(wayGateway).router.Call(ctx, "count-rules", struct{}{}, &b.out.Rules); err != nil {
 		return err
 	}
-	return b.way(wayRules).router.Call(ctx, "plain", agent.Plain{On: true, Outside: OutsideLink, Rules: n}, nil)
+	return b.way(wayRules).router.Call(ctx, "plain", agent.Plain{On: true, Outside: OutsideLink, Rules: b.out.Rules}, nil)
 }
 
 // measured are the ways beside plain that a row is about.

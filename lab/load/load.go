@@ -23,16 +23,16 @@ const (
 	Bulk  = "bulk"  // a connection is answered with bytes as long as it takes them
 	Short = "short" // it is answered with two, and then reset by the client
 	Idle  = "idle"  // it is answered with two, and then stands still
-	Count = "count" // it carries numbers, one each millisecond, and each comes back
+	Count = "count" // of clients: a short one that carries numbers, one each millisecond, and each comes back
 	Web   = "web"   // as bulk, of a plain HTTP response
 	Names = "names" // DNS questions over UDP
 )
 
 // Server is where a server listens.
 type Server struct {
-	Addr  netip.AddrPort        `json:"addr"`
-	Kind  string                `json:"kind"`
-	Names map[string]netip.Addr `json:"names,omitempty"` // of a name server: names that lead to more than an address made up for them
+	Addr  netip.AddrPort          `json:"addr"`
+	Kind  string                  `json:"kind"`
+	Names map[string][]netip.Addr `json:"names,omitempty"` // of a name server: names that lead to more than an address made up for them
 }
 
 // Load is what clients are to do.

@@ -29,10 +29,11 @@ func serveNames(s Server) error {
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
 		if len(q.Question) == 1 && q.Question[0].Qtype == dns.TypeA {
-			m.Answer = []dns.RR{&dns.A{
-				Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 86400},
-				A:   s.leadsTo(q.Question[0].Name).AsSlice(),
-			}}
+			for _, a := range s.leadsTo(q.Question[0].Name) {
+				m.Answer = append(m.Answer, &dns.A{
+					Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 86400}, A: a.AsSlice(),
+				})
+			}
 		}
 		_ = w.WriteMsg(m)
 	})
@@ -41,13 +42,13 @@ func serveNames(s Server) error {
 }
 
 // leadsTo makes up an address for each numbered name.
-func (s Server) leadsTo(fqdn string) netip.Addr {
-	if a, ok := s.Names[fqdn[:len(fqdn)-1]]; ok {
-		return a
+func (s Server) leadsTo(fqdn string) []netip.Addr {
+	if addrs, ok := s.Names[fqdn[:len(fqdn)-1]]; ok {
+		return addrs
 	}
 	i := 0
 	_, _ = fmt.Sscanf(fqdn, "n%d.", &i)
-	return netip.AddrFrom4([4]byte{20, byte(50 + i>>16&7), byte(i >> 8), byte(i)})
+	return []netip.Addr{netip.AddrFrom4([4]byte{20, byte(50 + i>>16&7), byte(i >> 8), byte(i)})}
 }
 
 // window is how many questions a client has under way.

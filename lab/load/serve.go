@@ -71,17 +71,13 @@ func answer(c net.Conn, kind string) {
 	}
 	switch kind {
 	case Short:
-		_, _ = c.Write([]byte("ok"))
-		_, _ = io.Copy(io.Discard, c) // until the client resets it
+		returnNumbers(c)
 		return
 	case Idle:
 		if _, err := c.Write([]byte("ok")); err == nil {
 			kept = true
 			stand(c)
 		}
-		return
-	case Count:
-		returnNumbers(c)
 		return
 	case Web:
 		if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 1099511627776\r\n\r\n"); err != nil {
@@ -95,8 +91,8 @@ func answer(c net.Conn, kind string) {
 	}
 }
 
-// returnNumbers sends every number back, and for the last one how many packets
-// this end had to send again.
+// returnNumbers answers, sends every number back that comes then, and for the
+// last one how many packets this end had to send again.
 func returnNumbers(c net.Conn) {
 	var b [8]byte
 	if _, err := c.Write([]byte("ok")); err != nil {
