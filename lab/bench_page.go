@@ -94,39 +94,48 @@ func (r BenchResult) table(line func(string, ...any), rows []BenchRow) {
 	line("")
 }
 
-// missed says where what is asked is not reached, and why.
+// missed says where what is asked is not reached, and why: rows with one reason
+// stand together.
 func (r BenchResult) missed(line func(string, ...any)) {
 	line("## What is not reached\n")
-	n := 0
+	var whys []string
+	of := make(map[string][]string)
 	for _, row := range r.Rows {
 		g, ok := row.Figure(wayGateway)
 		if !ok || row.Answer == answerYes || row.Answer == "" {
 			continue
 		}
-		n++
-		answer := "is not"
+		answer := "not reached"
 		if row.Answer == answerInconclusive {
-			answer = "may or may not be"
+			answer = "inconclusive"
 		}
-		text := fmt.Sprintf("- **%s**: %s is asked, and %s %s reached with %s.", row.Name, row.Target, "this run says it", answer, g.text(row.Unit))
-		if row.Target.AbovePeers {
-			if near := row.notBelow(g); len(near) > 0 {
-				text += " Not surely below it: " + strings.Join(near, ", ") + "."
-			}
+		text := fmt.Sprintf("- %s: %s; %s is asked, %s", row.Name, g.text(row.Unit), row.Target, answer)
+		if near := row.notBelow(g); len(near) > 0 {
+			text += " (not surely below it: " + strings.Join(near, ", ") + ")"
 		}
-		if why := missedBecause[row.ID]; why != "" {
-			text += " " + why
+		why := missedBecause[row.ID]
+		if _, known := of[why]; !known {
+			whys = append(whys, why)
 		}
-		line("%s", text)
+		of[why] = append(of[why], text)
 	}
-	if n == 0 {
-		line("Everything that is asked is reached.")
+	if len(whys) == 0 {
+		line("Everything that is asked is reached.\n")
 	}
-	line("")
+	for _, why := range whys {
+		line("%s", strings.Join(of[why], "\n"))
+		if why != "" {
+			line("\n%s", why)
+		}
+		line("")
+	}
 }
 
 // notBelow are the peers whose interval does not lie below g's.
 func (r BenchRow) notBelow(g BenchFigure) (out []string) {
+	if !r.Target.AbovePeers {
+		return nil
+	}
 	for _, f := range r.Figures {
 		if f.isPeer() && f.High >= g.Low {
 			out = append(out, f.Way)
@@ -135,24 +144,26 @@ func (r BenchRow) notBelow(g BenchFigure) (out []string) {
 	return out
 }
 
+// Reasons for a target that is not reached.
 const (
-	whyCut = "Without offloads every packet of 1,500 bytes is looked at by itself, and each rule that a released one still meets counts: " +
-		"the mark that is cleared, the mark that says that it is released, and the masquerade."
-	whyConns = "Each hello goes up to the process and down again, and the two connection events of conntrack and the record come with it; " +
-		"on few processors that is time which the clients and servers of the same machine lose as well."
-	whyBulk = "A released flow meets five rules and no process, so this is the machine's noise: see the column of plain forwarding against itself."
+	whyBulk = `A released flow meets a handful of rules and no process: what plain forwarding reaches against itself is the
+noise that a difference has to be larger than.`
+	whyCut = `Without offloads the kernel looks at every 1,500 bytes by themselves, and each rule that a released flow still
+meets counts, as the column of plain forwarding behind as many rules as the whole table shows.`
+	whyConns = `Each hello goes up to the process and down again, and with it go a record and two events of the connection
+table, on the processors that clients and servers share.`
+	whyCPU = `No packet of a released flow comes to the process. What it does meanwhile is housekeeping, and the kernel adds
+its own work on packets to whoever it interrupts.`
+	whyFirst = `The hello waits until the process is woken, on a processor that it shares with the client and the server.`
+	whyCold  = `A decision looks at strings, lists and rules that lie apart in memory: what the processor's caches hold decides.`
 )
 
 // missedBecause is why a target may not be reached, by the row's ID.
 var missedBecause = map[string]string{
-	"bulk-1": whyBulk, "bulk-8": whyBulk, "cut-1": whyCut, "cut-8": whyCut, "conns-16": whyConns, "conns-64": whyConns,
-	"cpu-bulk-1":   "No packet of a released flow comes to the process; what is counted here is the kernel's own work on packets that falls into its time.",
-	"cpu-bulk-8":   "No packet of a released flow comes to the process; what is counted here is the kernel's own work on packets that falls into its time.",
-	"cpu-cut-1":    "No packet of a released flow comes to the process; what is counted here is the kernel's own work on packets that falls into its time.",
-	"cpu-cut-8":    "No packet of a released flow comes to the process; what is counted here is the kernel's own work on packets that falls into its time.",
-	"cpu-conns-16": whyConns, "cpu-conns-64": whyConns,
-	"first-p50": "The hello waits for the process to be woken, and the client's own wait on the same processors is in it.",
-	"decide-1m": "A decision looks at some strings, lists and rules that lie apart in memory, so what the processor's caches hold decides.",
+	"bulk-1": whyBulk, "bulk-8": whyBulk, "cut-1": whyCut, "cut-8": whyCut,
+	"conns-16": whyConns, "conns-64": whyConns, "cpu-conns-16": whyConns, "cpu-conns-64": whyConns,
+	"cpu-bulk-1": whyCPU, "cpu-bulk-8": whyCPU, "cpu-cut-1": whyCPU, "cpu-cut-8": whyCPU,
+	"first-p50": whyFirst, "decide-1m": whyCold,
 }
 
 const howMeasured = `
@@ -166,8 +177,8 @@ distribution (binomial sign test). What is asked is asked of the whole interval:
   row: unbound against itself.
 - **rules**: plain forwarding behind as many rules as the gateway's table has, which each packet meets.
 - **Peers** stand on routers of their own, in the same place, let the one server name through and no other, and are
-  set up for their best performance; lab/bench_peers_config.go says what that takes. A peer is not above the gateway
-  when it does less: none of them compares the address with what the name leads to, but for Squid.
+  set up for their best performance; [lab/bench_peers_config.go](../lab/bench_peers_config.go) says what that takes.
+  They do less: none but Squid compares the address with those that the name leads to.
 - **throughput**: bytes a second through TLS flows whose hello carries the allowed name. With 1,500-byte packets the
   offloads of every link are off, as between machines.
 - **strict path**: plain HTTP goes through the transparent proxy, which reads each request; it is compared with HTTP

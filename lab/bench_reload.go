@@ -19,9 +19,18 @@ import (
 // countedFlows is how many flows carry numbers while something happens.
 const countedFlows = 8
 
+// besideTime is how long they do.
+func (b *bencher) besideTime() time.Duration {
+	if b.opt.Short {
+		return 1500 * time.Millisecond
+	}
+	return 3 * time.Second
+}
+
 // beside runs proved flows with numbers over a way while do does something to
 // it, and returns what came of them.
-func (b *bencher) beside(ctx context.Context, w *way, d time.Duration, do func() error) (r load.Result, err error) {
+func (b *bencher) beside(ctx context.Context, w *way, do func() error) (r load.Result, err error) {
+	d := b.besideTime()
 	l := load.Load{Kind: load.Count, Clients: countedFlows, Duration: d, Name: benchName, To: w.tls(atShort)}
 	done := make(chan error, 1)
 	go func() { done <- b.node.Call(ctx, "load-run", l, &r) }()
@@ -46,9 +55,9 @@ func (b *bencher) kills(ctx context.Context) error {
 				break // it is clear by then
 			}
 			fmt.Fprintf(b.opt.Out, "kill -9 of %s\n", w.name)
-			r, err := b.beside(ctx, w, 3*time.Second, func() error {
+			r, err := b.beside(ctx, w, func() error {
 				w.killAll()
-				time.Sleep(500 * time.Millisecond)
+				time.Sleep(b.length(500 * time.Millisecond))
 				if w.peer != nil {
 					return b.startPeer(ctx, w)
 				}
@@ -113,7 +122,7 @@ func (b *bencher) reloads(ctx context.Context) error {
 	for i := range min(b.opt.Pairs, 6) {
 		fmt.Fprintf(b.opt.Out, "reload %d\n", i+1)
 		var took time.Duration
-		r, err := b.beside(ctx, w, 3*time.Second, func() (err error) {
+		r, err := b.beside(ctx, w, func() (err error) {
 			took, err = exchange(i + 1)
 			return err
 		})

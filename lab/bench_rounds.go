@@ -39,13 +39,13 @@ func benchRounds() []benchRound {
 	web := of(load.Web, 1, 500*time.Millisecond)
 	web.Name = benchWeb
 	return []benchRound{
-		{id: "bulk-1", name: "throughput, 1 connection", load: of(load.Bulk, 1, 600*time.Millisecond), at: atBulk, figure: throughput, target: bulk},
-		{id: "bulk-8", name: "throughput, 8 connections", load: of(load.Bulk, 8, 500*time.Millisecond), at: atBulk, figure: throughput, target: bulk},
-		{id: "cut-1", name: "throughput, 1,500-byte packets, 1 connection", load: of(load.Bulk, 1, 500*time.Millisecond), at: atBulk, cut: true, figure: throughput, target: bulk},
-		{id: "cut-8", name: "throughput, 1,500-byte packets, 8 connections", load: of(load.Bulk, 8, 500*time.Millisecond), at: atBulk, cut: true, figure: throughput, target: bulk},
+		{id: "bulk-1", name: "throughput, 1 connection", load: of(load.Bulk, 1, 500*time.Millisecond), at: atBulk, figure: throughput, target: bulk},
+		{id: "bulk-8", name: "throughput, 8 connections", load: of(load.Bulk, 8, 400*time.Millisecond), at: atBulk, figure: throughput, target: bulk},
+		{id: "cut-1", name: "throughput, 1,500-byte packets, 1 connection", load: of(load.Bulk, 1, 400*time.Millisecond), at: atBulk, cut: true, figure: throughput, target: bulk},
+		{id: "cut-8", name: "throughput, 1,500-byte packets, 8 connections", load: of(load.Bulk, 8, 400*time.Millisecond), at: atBulk, cut: true, figure: throughput, target: bulk},
 		{id: "http-1", name: "throughput of plain HTTP, strict path", load: web, at: atWeb, port: 80, ways: []string{wayGateway}, figure: throughput},
-		{id: "conns-16", name: "new connections a second, 16 clients", load: of(load.Short, 16, 500*time.Millisecond), at: atShort, figure: perSecond, target: conns},
-		{id: "conns-64", name: "new connections a second, 64 clients", load: of(load.Short, 64, 500*time.Millisecond), at: atShort, figure: perSecond, target: conns},
+		{id: "conns-16", name: "new connections a second, 16 clients", load: of(load.Short, 16, 400*time.Millisecond), at: atShort, figure: perSecond, target: conns},
+		{id: "conns-64", name: "new connections a second, 64 clients", load: of(load.Short, 64, 400*time.Millisecond), at: atShort, figure: perSecond, target: conns},
 	}
 }
 
