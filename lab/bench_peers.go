@@ -218,16 +218,17 @@ func (w *way) memory() (sum float64) {
 	return sum
 }
 
-// cpuSeconds returns the processor time that a process has taken, 0 when it is
-// gone (proc(5), stat: utime and stime, in hundredths of a second).
-func cpuSeconds(pid int) float64 {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, _ := strings.Cut(string(data), ") ")
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0
+// cpuSeconds returns the processor time that a process's threads have taken, 0
+// when it is gone (Documentation/scheduler/sched-stats.rst: the first number is
+// in nanoseconds, where the ones of stat are in hundredths of a second).
+func cpuSeconds(pid int) (sum float64) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, file := range files {
+		data, _ := os.ReadFile(file)
+		if f := strings.Fields(string(data)); len(f) > 0 {
+			ns, _ := strconv.ParseFloat(f[0], 64)
+			sum += ns / 1e9
+		}
 	}
-	user, _ := strconv.ParseFloat(f[11], 64)
-	system, _ := strconv.ParseFloat(f[12], 64)
-	return (user + system) / 100
+	return sum
 }
