@@ -12,8 +12,11 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/lab/load"
 )
 
 func figure(way string, low, median, high float64) BenchFigure {
@@ -166,5 +169,35 @@ func TestEveryReasonBelongsToARow(t *testing.T) {
 		if !strings.Contains(ids+" ", id+" ") {
 			t.Errorf("%s is no row", id)
 		}
+	}
+}
+
+// The rig sees a lost packet where there is one.
+func TestLostPacketsAreCounted(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip(err)
+	}
+	b := &bench{}
+	t.Cleanup(b.close)
+	if err := b.build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := b.way(wayPlain)
+	l := load.Load{Kind: load.Count, Clients: 2, Duration: 700 * time.Millisecond, Name: benchName, To: w.tls(atShort)}
+	count := func() (r load.Result) {
+		if err := b.node.Call(t.Context(), "load-run", l, &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := count(); r.Conns != 2 || r.Lost > 0 {
+		t.Errorf("over a good way: %+v", r)
+	}
+	const lossy = "table ip lossy { chain f { type filter hook forward priority 0; numgen inc mod 50 0 drop; }; }"
+	if r, err := w.router.Run(t.Context(), Cmd{Argv: []string{"nft", lossy}}); err != nil || r.Code != 0 {
+		t.Fatalf("%v %s", err, r.Stderr)
+	}
+	if r := count(); r.Lost == 0 {
+		t.Errorf("where every fiftieth packet is dropped: %+v", r)
 	}
 }
