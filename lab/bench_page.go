@@ -188,8 +188,9 @@ distribution (binomial sign test). What is asked is asked of the whole interval:
 - **processor time**: of the way's processes alone; the kernel's work on packets is in the ratios. No packet of a
   released flow comes to the gateway's process, so what is asked is nothing; up to 0.02 s a GiB are the hellos that a
   measurement begins with, housekeeping, and interrupts that the kernel counts as the process's own.
-- **memory**: of the processes, with what several have in common counted once, while flows stand still. Peers need two
-  descriptors for a flow, and get fewer flows for that.
+- **memory**: of the processes, with what several have in common counted once, while flows stand still; what they hold
+  from the rows before is in it. It is one state, looked at six times. Peers need two descriptors for a flow, and get
+  fewer flows for that.
 - **decisions**: 500 different names, four of five allowed by name, the others by wildcard or denied; in the last row
   names from all over the table.
 - **kill -9**: flows that carry a number each millisecond, while the process is killed and started again. A packet is
