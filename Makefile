@@ -26,8 +26,9 @@ lint: ## gofmt, go vet, staticcheck
 accept: ## slow acceptance checks: make accept TOPIC=main; logs are kept in .accept/
 	./scripts/accept $(TOPIC)
 
-bench: build ## compare with plain kernel forwarding, interleaved, in the lab
-	$(BIN) lab bench
+bench: build ## compare with plain kernel forwarding and with peers, in the lab: docs/performance.md
+	./scripts/packages peers
+	$(BIN) lab bench --write docs/performance.md
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	./scripts/fuzz

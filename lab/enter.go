@@ -24,6 +24,9 @@ import (
 const (
 	// roleArg is the hidden first argument of a process that is part of a lab.
 	roleArg = "lab-role"
+	// loadRole is the argument behind it of a process that serves or makes
+	// connections, in the namespaces of the agent that started it.
+	loadRole = "--load"
 	// insideEnv tells a process that it is the one inside, so that it does not
 	// enter again.
 	insideEnv = "SALLYPORT_LAB_INSIDE"
@@ -36,7 +39,11 @@ func Main(args []string) (handled bool, code int) {
 	if len(args) < 2 || args[1] != roleArg {
 		return false, 0
 	}
-	if err := runAgent(context.Background()); err != nil {
+	part := runAgent
+	if len(args) > 2 && args[2] == loadRole {
+		part = func(ctx context.Context) error { return load.Process(ctx, os.Stdin, os.Stdout) }
+	}
+	if err := part(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "lab agent:", err)
 		return true, 1
 	}
@@ -54,8 +61,11 @@ func runAgent(ctx context.Context) error {
 	}
 	line := agent.NewLine(os.Stdout)
 	ops := agent.Ops{
-		"configure": agent.Op(agent.Configure),
-		"plain":     agent.Op(agent.SetPlain),
+		"configure":   agent.Op(agent.Configure),
+		"plain":       agent.Op(agent.SetPlain),
+		"divert":      agent.Op(agent.SetDivert),
+		"offloads":    agent.Op(agent.SetOffloads),
+		"count-rules": agent.Op(agent.CountRules),
 	}
 	world := internet.New(func(e internet.Event) { line.Emit(e) })
 	defer world.Close()

@@ -86,7 +86,10 @@ func Soak(ctx context.Context, opt SoakOptions) (out SoakResult, err error) {
 	wg.Go(func() { judge.follow(pipe) })
 	defer wg.Wait()
 	defer pipe.Close()
-	if err := b.build(ctx); err != nil {
+	if err := errors.Join(b.writeCluster(benchCluster), b.build(ctx)); err != nil {
+		return out, err
+	}
+	if err := b.startGateway(ctx); err != nil {
 		return out, err
 	}
 	samples, err := b.soak(ctx, opt, &out)
@@ -117,14 +120,14 @@ func (b *bench) soak(ctx context.Context, opt SoakOptions, out *SoakResult) (sam
 		if round%2 == 1 {
 			text += "allow:\n- {name: sometimes.example.net, ports: https, reason: soak}\n"
 		}
-		if err := os.WriteFile(b.clusterFile(), []byte(text), 0o644); err != nil {
+		if err := b.writeCluster(text); err != nil {
 			return samples, err
 		}
 		out.Reloads += round & 1
 		var wg sync.WaitGroup
 		var good, bad load.Result
 		var errs [2]error
-		to := netip.AddrPortFrom(benchShort["gateway"], 443)
+		to := b.way(wayGateway).tls(atShort)
 		wg.Go(func() {
 			errs[0] = b.node.Call(ctx, "load-run", load.Load{Kind: load.Short, Name: benchName, To: to, Clients: 16, Duration: length, Rate: opt.Rate}, &good)
 		})
@@ -138,7 +141,7 @@ func (b *bench) soak(ctx context.Context, opt SoakOptions, out *SoakResult) (sam
 			case <-done:
 				waiting = false
 			case <-time.After(time.Second):
-				m, err := residentMiB(b.gatewayProc.PID)
+				m, err := residentMiB(b.way(wayGateway).proc.PID)
 				if err != nil {
 					return samples, fmt.Errorf("the gateway has ended: %w", err)
 				}
