@@ -96,15 +96,15 @@ type rawPublish struct {
 }
 
 type rawAllow struct {
-	At      place `json:"-"`
-	ID      text  `json:"id" shape:"^[a-z0-9][a-z0-9._-]{0,62}$" doc:"A name for the rule in records. Default: made from its content."`
-	Name    text  `json:"name" doc:"The host name it is about, or *.zone for every name under a zone."`
-	CIDR    texts `json:"cidr" doc:"The addresses or prefixes it is about."`
-	Ports   texts `json:"ports" need:"write for example https, https/8443, tcp/22 or udp/1000-2000" shape:"^(https|http|(https|http|tcp|udp)/[0-9*, -]+)$" doc:"Protocol and ports: https, http, https/8443, tcp/22, udp/1000-2000."`
-	Sources texts `json:"sources" doc:"Who may: nodes, pods, or prefixes. Default: all of the cluster that the gateway can see."`
+	At      place  `json:"-"`
+	ID      text   `json:"id" shape:"^[a-z0-9][a-z0-9._-]{0,62}$" doc:"A name for the rule in records. Default: made from its content."`
+	Name    text   `json:"name" doc:"The host name it is about, or *.zone for every name under a zone."`
+	CIDR    texts  `json:"cidr" doc:"The addresses or prefixes it is about."`
+	Ports   texts  `json:"ports" need:"write for example https, https/8443, tcp/22 or udp/1000-2000" shape:"^(https|http|(https|http|tcp|udp)/[0-9*, -]+)$" doc:"Protocol and ports: https, http, https/8443, tcp/22, udp/1000-2000."`
+	Sources texts  `json:"sources" doc:"Who may: nodes, pods, or prefixes. Default: all of the cluster that the gateway can see."`
 	Strict  toggle `json:"strict" doc:"Whether the gateway's proxy dials what the name resolves to, in place of the address that the client chose; for https by name. Default false."`
-	Reason  text  `json:"reason" need:"say in one line why it is allowed" doc:"Why, in one line."`
-	Until   text  `json:"until" shape:"^[0-9]{4}-[0-9]{2}-[0-9]{2}$" doc:"The last day it holds, YYYY-MM-DD, until 24:00 UTC. Default: no end."`
+	Reason  text   `json:"reason" need:"say in one line why it is allowed" doc:"Why, in one line."`
+	Until   text   `json:"until" shape:"^[0-9]{4}-[0-9]{2}-[0-9]{2}$" doc:"The last day it holds, YYYY-MM-DD, until 24:00 UTC. Default: no end."`
 }
 
 // vocabulary returns the words that may stand where a words tag says name.

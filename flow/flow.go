@@ -131,13 +131,13 @@ type Proof uint8
 // Proofs. ByDNS is the weakest: it says only that the name led to the address,
 // which other names may share.
 const (
-	Unproved  Proof = iota
-	ByAddress       // the rule is about the address; no name is needed
-	ByDNS           // the address is bound to the name; the payload says nothing
-	BySNI           // the ClientHello names the server, and the address is bound to that name
-	ByHost          // the request names the host, and the gateway itself dialled what the name resolves to
-	ByConnect       // a CONNECT authority and the ClientHello inside name the same host
-	ByResolvedSNI   // the ClientHello names the server, and the gateway itself dialled what the name resolves to
+	Unproved      Proof = iota
+	ByAddress           // the rule is about the address; no name is needed
+	ByDNS               // the address is bound to the name; the payload says nothing
+	BySNI               // the ClientHello names the server, and the address is bound to that name
+	ByHost              // the request names the host, and the gateway itself dialled what the name resolves to
+	ByConnect           // a CONNECT authority and the ClientHello inside name the same host
+	ByResolvedSNI       // the ClientHello names the server, and the gateway itself dialled what the name resolves to
 )
 
 var proofNames = [...]string{"none", "address", "dns-bound", "sni+bound", "host+resolved", "connect+sni", "sni+resolved"}

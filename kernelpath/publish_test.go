@@ -52,7 +52,7 @@ func TestTheTableLeadsWhereTheProgramSays(t *testing.T) {
 				allowed++
 			}
 		}
-		if got := lookup(Element{f.Src, flow.Protocol{Transport: f.Transport}, f.Port}.key()); !bytes.Equal(got, want) {
+		if got := lookup(Element{Addr: f.Src, Protocol: flow.Protocol{Transport: f.Transport}, Port: f.Port}.key()); !bytes.Equal(got, want) {
 			t.Fatalf("%s: the table leads to %x, the program to %x (%+v)", f, got, want, d)
 		}
 	}
