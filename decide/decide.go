@@ -10,6 +10,7 @@ package decide
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -21,19 +22,30 @@ import (
 )
 
 // Snapshot is a compiled, read-only form of a program's rules.
+//
+// What decides about a name lies together: many rules share their terms, and so
+// the terms of all of them are in the processor's caches, and most names and
+// addresses have one rule.
 type Snapshot struct {
-	rules   []rule
-	exact   map[string][]uint32 // canonical name -> rules, ascending
-	below   map[string][]uint32 // apex -> rules for names under it, ascending
-	lengths []netip.Prefix      // one zero-address prefix for each family and length in use
-	nets    map[netip.Prefix][]uint32
+	ids     []flow.RuleID // of the rules
+	termsOf []uint32      // of the rules, in terms
+	terms   []terms
+	lists   [][]uint32 // of rules, ascending
+
+	exact   map[string]refs // canonical name -> rules
+	below   map[string]refs // apex -> rules for names under it
+	lengths []netip.Prefix  // one zero-address prefix for each family and length in use
+	nets    map[netip.Prefix]refs
 
 	ancestors map[string]bool // names under which some rule has a name
 }
 
-// rule is the part of a program.Rule that deciding needs.
-type rule struct {
-	id       flow.RuleID
+// refs are the rules about one destination: the first one, and the list of the
+// others, whose place in lists is rest-1; 0 when there are none.
+type refs struct{ first, rest uint32 }
+
+// terms is what a rule asks of a flow that is for its destination.
+type terms struct {
 	protocol flow.Protocol
 	ports    portset.Set
 	sources  netset.Set
@@ -44,27 +56,30 @@ type rule struct {
 // New makes the snapshot of p's rules.
 func New(p *program.Program) *Snapshot {
 	s := &Snapshot{
-		rules: make([]rule, len(p.Rules)),
-		exact: make(map[string][]uint32),
-		below: make(map[string][]uint32),
-		nets:  make(map[netip.Prefix][]uint32),
+		ids:     make([]flow.RuleID, len(p.Rules)),
+		termsOf: make([]uint32, len(p.Rules)),
+		exact:   make(map[string]refs),
+		below:   make(map[string]refs),
+		nets:    make(map[netip.Prefix]refs),
 
 		ancestors: make(map[string]bool),
 	}
 	seen := make(map[netip.Prefix]bool)
+	known := make(map[string]uint32)
 	for i, r := range p.Rules {
-		s.rules[i] = rule{r.ID, r.Protocol, r.Ports, r.Sources, r.Until, r.Strict}
+		s.ids[i] = r.ID
+		s.termsOf[i] = s.addTerms(r, known)
 		if n, ok := r.Pattern.Name(); ok {
-			s.exact[n.String()] = append(s.exact[n.String()], uint32(i))
+			refer(s, s.exact, n.String(), uint32(i))
 			s.addAncestors(n)
 		}
 		if n, ok := r.Pattern.Apex(); ok {
-			s.below[n.String()] = append(s.below[n.String()], uint32(i))
+			refer(s, s.below, n.String(), uint32(i))
 			s.ancestors[n.String()] = true
 			s.addAncestors(n)
 		}
 		for _, pfx := range r.Prefixes.Prefixes() {
-			s.nets[pfx] = append(s.nets[pfx], uint32(i))
+			refer(s, s.nets, pfx, uint32(i))
 			length := netip.PrefixFrom(zeroOf(pfx.Addr()), pfx.Bits())
 			if !seen[length] {
 				seen[length] = true
@@ -74,6 +89,48 @@ func New(p *program.Program) *Snapshot {
 	}
 	return s
 }
+
+// addTerms returns the place of the terms of r, which known has by their text.
+func (s *Snapshot) addTerms(r program.Rule, known map[string]uint32) uint32 {
+	if n := len(s.terms); n > 0 { // the same as the last one's, most of the time
+		if t := &s.terms[n-1]; t.protocol == r.Protocol && t.strict == r.Strict && t.until.Equal(r.Until) && t.ports.Equal(r.Ports) && t.sources.Equal(r.Sources) {
+			return uint32(n - 1)
+		}
+	}
+	key := fmt.Sprintf("%d %d %t %d %s %s", r.Protocol.Transport, r.Protocol.App, r.Strict, r.Until.UnixNano(), r.Ports, r.Sources)
+	at, ok := known[key]
+	if !ok {
+		at = uint32(len(s.terms))
+		known[key] = at
+		s.terms = append(s.terms, terms{r.Protocol, r.Ports, r.Sources, r.Until, r.Strict})
+	}
+	return at
+}
+
+// refer adds a rule to those about a destination.
+func refer[K comparable](s *Snapshot, m map[K]refs, key K, i uint32) {
+	r, ok := m[key]
+	switch {
+	case !ok:
+		r.first = i
+	case r.rest == 0:
+		s.lists = append(s.lists, []uint32{i})
+		r.rest = uint32(len(s.lists))
+	default:
+		s.lists[r.rest-1] = append(s.lists[r.rest-1], i)
+	}
+	m[key] = r
+}
+
+// others returns the rules of r but for the first.
+func (s *Snapshot) others(r refs) []uint32 {
+	if r.rest == 0 {
+		return nil
+	}
+	return s.lists[r.rest-1]
+}
+
+func (s *Snapshot) of(i uint32) *terms { return &s.terms[s.termsOf[i]] }
 
 func (s *Snapshot) addAncestors(n dnsname.Name) {
 	for parent, ok := n.Parent(); ok; parent, ok = parent.Parent() {
@@ -104,20 +161,23 @@ func (s *Snapshot) DecideBytes(f flow.Flow, name []byte, at time.Time) flow.Deci
 				continue
 			}
 			pfx, _ := f.Dst.Prefix(length.Bits())
-			for _, i := range s.nets[pfx] {
-				q.ask(i, q.address(&s.rules[i]))
+			if r, ok := s.nets[pfx]; ok {
+				q.ask(r.first, q.address(s.of(r.first)))
+				for _, i := range s.others(r) {
+					q.ask(i, q.address(s.of(i)))
+				}
 			}
 		}
 	}
 	if q.stage == addressStages {
-		return flow.Decision{Verdict: flow.Allow, Reason: flow.AddressMatched, Rule: s.rules[q.best].id}
+		return flow.Decision{Verdict: flow.Allow, Reason: flow.AddressMatched, Rule: s.ids[q.best]}
 	}
 	if len(name) == 0 {
 		return q.denied(addressReasons[:])
 	}
 	q.stage, q.best = 0, 0
-	for _, i := range s.exact[string(name)] {
-		q.ask(i, q.name(&s.rules[i]))
+	if r, ok := s.exact[string(name)]; ok {
+		q.askNamed(r)
 	}
 	for rest := name; ; {
 		dot := bytes.IndexByte(rest, '.')
@@ -125,12 +185,12 @@ func (s *Snapshot) DecideBytes(f flow.Flow, name []byte, at time.Time) flow.Deci
 			break
 		}
 		rest = rest[dot+1:]
-		for _, i := range s.below[string(rest)] {
-			q.ask(i, q.name(&s.rules[i]))
+		if r, ok := s.below[string(rest)]; ok {
+			q.askNamed(r)
 		}
 	}
 	if q.stage == nameStages {
-		return flow.Decision{Verdict: flow.Allow, Reason: flow.RuleMatched, Rule: s.rules[q.best].id}
+		return flow.Decision{Verdict: flow.Allow, Reason: flow.RuleMatched, Rule: s.ids[q.best]}
 	}
 	return q.denied(nameReasons[:])
 }
@@ -169,22 +229,30 @@ func (q *query) ask(i uint32, passed int) {
 	}
 }
 
+// askNamed asks the rules about a name.
+func (q *query) askNamed(r refs) {
+	q.ask(r.first, q.name(q.s.of(r.first)))
+	for _, i := range q.s.others(r) {
+		q.ask(i, q.name(q.s.of(i)))
+	}
+}
+
 func (q *query) denied(reasons []flow.Reason) flow.Decision {
 	d := flow.Decision{Verdict: flow.Deny, Reason: reasons[q.stage]}
 	if q.stage > 0 {
-		d.Rule = q.s.rules[q.best].id
+		d.Rule = q.s.ids[q.best]
 	}
 	return d
 }
 
-func (q *query) samePort(r *rule) bool {
+func (q *query) samePort(r *terms) bool {
 	return r.protocol.Transport == q.f.Transport && r.ports.Contains(q.f.Port)
 }
 
-func (q *query) live(r *rule) bool { return r.until.IsZero() || q.at.Before(r.until) }
+func (q *query) live(r *terms) bool { return r.until.IsZero() || q.at.Before(r.until) }
 
 // address returns how many stages r passes as a rule about addresses.
-func (q *query) address(r *rule) int {
+func (q *query) address(r *terms) int {
 	switch {
 	case !q.samePort(r):
 		return 1
@@ -197,7 +265,7 @@ func (q *query) address(r *rule) int {
 }
 
 // name returns how many stages r passes as a rule about names.
-func (q *query) name(r *rule) int {
+func (q *query) name(r *terms) int {
 	switch {
 	case !q.samePort(r):
 		return 1

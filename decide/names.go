@@ -25,38 +25,46 @@ type Opening struct {
 // that the name is not to be resolved.
 func (s *Snapshot) Openings(n dnsname.Name, at time.Time) []Opening {
 	var out []Opening
-	add := func(rules []uint32) {
-		for _, i := range rules {
-			r := &s.rules[i]
-			if !r.until.IsZero() && !at.Before(r.until) {
-				continue
+	add := func(i uint32) {
+		r := s.of(i)
+		if !r.until.IsZero() && !at.Before(r.until) {
+			return
+		}
+		for k := range out {
+			if out[k].Protocol == r.protocol && out[k].Strict == r.strict {
+				out[k].Ports = out[k].Ports.Union(r.ports)
+				return
 			}
-			joined := false
-			for k := range out {
-				if out[k].Protocol == r.protocol && out[k].Strict == r.strict {
-					out[k].Ports = out[k].Ports.Union(r.ports)
-					joined = true
-				}
-			}
-			if !joined {
-				out = append(out, Opening{r.protocol, r.ports, r.strict})
+		}
+		out = append(out, Opening{r.protocol, r.ports, r.strict})
+	}
+	all := func(r refs, ok bool) {
+		if ok {
+			add(r.first)
+			for _, i := range s.others(r) {
+				add(i)
 			}
 		}
 	}
 	text := n.String()
-	add(s.exact[text])
+	r, ok := s.exact[text]
+	all(r, ok)
 	for {
-		_, rest, ok := strings.Cut(text, ".")
-		if !ok {
+		_, rest, more := strings.Cut(text, ".")
+		if !more {
 			return out
 		}
 		text = rest
-		add(s.below[text])
+		r, ok = s.below[text]
+		all(r, ok)
 	}
 }
 
 // IsExact reports whether some rule is about n alone.
-func (s *Snapshot) IsExact(n dnsname.Name) bool { return len(s.exact[n.String()]) > 0 }
+func (s *Snapshot) IsExact(n dnsname.Name) bool {
+	_, ok := s.exact[n.String()]
+	return ok
+}
 
 // HasBelow reports whether some rule is about names under n.
 func (s *Snapshot) HasBelow(n dnsname.Name) bool { return s.ancestors[n.String()] }
