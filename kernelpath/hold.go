@@ -64,9 +64,10 @@ type hold struct {
 
 	// Packets of a flow that were queued before it was released arrive behind
 	// the verdict that released it. They go through the table once more, which
-	// knows the flow by now. fresh are the flows released in this batch, recent
-	// those of earlier ones, until the queue has been seen empty.
+	// knows the flow by now. fresh are the flows released since turned, recent
+	// those of the time before.
 	recent, fresh map[flowKey]struct{}
+	turned        time.Time
 	stats         *Stats
 	scratch       [tlshello.MaxBytes]byte
 	name          [dnsname.MaxName]byte
@@ -129,19 +130,19 @@ func (h *hold) again(key flowKey, id, mark uint32) bool {
 	return recent || fresh
 }
 
-// endBatch is called when the verdicts of a batch have reached the kernel; empty
-// says that nothing more was queued when the batch was read.
-func (h *hold) endBatch(empty bool) {
+// lateTime is more than a packet takes from the rule that queues it to us, also
+// when a processor is kept from running meanwhile.
+const lateTime = 500 * time.Millisecond
+
+// endBatch is called when the verdicts of a batch have reached the kernel.
+func (h *hold) endBatch() {
 	h.stats.held.Store(int64(len(h.flows)))
-	if empty {
-		clear(h.recent)
+	if h.now.Sub(h.turned) < lateTime {
+		return
 	}
-	if len(h.fresh) > 0 {
-		for key := range h.fresh {
-			h.recent[key] = struct{}{}
-		}
-		clear(h.fresh)
-	}
+	h.turned = h.now
+	h.recent, h.fresh = h.fresh, h.recent
+	clear(h.fresh)
 }
 
 func flowOfKey(key flowKey) flow.Flow {
@@ -191,7 +192,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	begin, refused, known := h.begun.of(key)
 	held := h.current(key, begin, known)
 	switch {
-	case held == nil && h.again(key, id, mark):
+	case held == nil && !known && h.again(key, id, mark):
 		return
 	case held == nil:
 		if refused {
@@ -351,7 +352,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	begin, _, known := h.begun.of(key)
 	held := h.current(key, begin, known)
 	switch {
-	case held == nil && h.again(key, id, mark):
+	case held == nil && !known && h.again(key, id, mark):
 	case p.flags&flagRST != 0:
 		h.pass(id, mark, 0)
 		if held != nil && held.pending {

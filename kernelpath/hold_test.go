@@ -256,10 +256,12 @@ func TestPacketsQueuedBehindTheReleaseGoThroughTheTableAgain(t *testing.T) {
 	s.want(s.server(end, nil), released)
 	s.want(s.client(end, []byte("more")), repeated)
 	s.want(s.server(end, []byte("server hello")), repeated)
-	s.h.endBatch(false)
+	s.h.endBatch()
 	s.want(s.client(end+4, []byte("more")), repeated)
-	s.h.endBatch(true)
-	s.h.endBatch(true)
+	for range 2 {
+		s.pass(lateTime)
+		s.h.endBatch()
+	}
 	s.want(s.client(end+8, []byte("no hello")), held) // by now it would be a flow of its own
 }
 
@@ -638,8 +640,8 @@ func TestNoAllocs(t *testing.T) {
 			t.Fatalf("verdicts %+v", s.h.verdicts)
 		}
 		s.h.verdicts = s.h.verdicts[:0]
-		s.h.endBatch(true)
-		s.h.endBatch(true)
+		s.h.endBatch()
+		s.h.endBatch()
 	}
 	way()
 	if n := testing.AllocsPerRun(200, way); n != 0 && countAllocs {
@@ -658,7 +660,7 @@ func BenchmarkHello(b *testing.B) {
 		s.h.packet(1, foreign, out)
 		s.h.packet(2, foreign, back)
 		s.h.verdicts = s.h.verdicts[:0]
-		s.h.endBatch(true)
+		s.h.endBatch()
 	}
 }
 

@@ -157,7 +157,7 @@ func (q *queue) run(ctx context.Context) error {
 		if err := q.flush(); err != nil {
 			return err
 		}
-		q.hold.endBatch(n < batch)
+		q.hold.endBatch()
 	}
 	q.hold.end()
 	return q.flush()

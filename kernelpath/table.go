@@ -342,6 +342,9 @@ func (b *table) toCluster() {
 			f.answering(b.sets["tls"+f.name]), logTo(b.cfg.LogGroup+1, ""))
 	}
 	b.rule("to_cluster", ctMark(m.Pending()), ctReply(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	// Released by another processor since the first rule looked, and not pending any
+	// more: what the server says behind its acknowledgement would get lost.
+	b.rule("to_cluster", ctMark(m.Released()), accept())
 	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), hasPayload(), count(counterEarly), drop())
 	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), accept())
 	for _, rule := range usefulICMP() {
