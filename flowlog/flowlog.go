@@ -111,7 +111,10 @@ type Log struct {
 	counts  counts
 
 	flows *Flows // that are open
-	seq   uint64 // only Run touches it
+
+	// Only Run touches these.
+	seq   uint64
+	names map[string]dnsname.Name // seen lately, so that flows share them
 }
 
 // queueLen is how many events may wait to be written.
@@ -122,7 +125,8 @@ const queueLen = 16384
 func New(prefix string, rules func() *program.Program, flows *Flows) *Log {
 	return &Log{
 		rules: rules, prefix: prefix, in: make(chan any, queueLen), flows: flows,
-		pool: sync.Pool{New: func() any { return new(Event) }},
+		names: make(map[string]dnsname.Name),
+		pool:  sync.Pool{New: func() any { return new(Event) }},
 	}
 }
 
@@ -256,7 +260,7 @@ func (l *Log) decision(e *Event) Decision {
 	l.counts.add(Kind{e.Decision.Verdict, e.Decision.Reason, e.Decision.Rule, e.Path})
 	f := e.Flow
 	if e.NameLen > 0 {
-		f.Name, _ = dnsname.Parse(string(e.NameBytes[:e.NameLen]))
+		f.Name = l.name(e.NameBytes[:e.NameLen])
 	}
 	r := Decision{
 		Schema: DecisionSchema, Time: e.At.UTC(), Flow: l.prefix + "-" + strconv.FormatUint(l.seq, 36),
@@ -283,6 +287,22 @@ func (l *Log) decision(e *Event) Decision {
 		l.flows.add(t, Open{r.Flow, r.Rule, e.At, f.App, f.Name, f.Proof})
 	}
 	return r
+}
+
+// maxNames bounds how many names are kept to be shared.
+const maxNames = 4096
+
+// name reads a name as it was seen, zero when it is none.
+func (l *Log) name(b []byte) dnsname.Name {
+	if n, known := l.names[string(b)]; known {
+		return n
+	}
+	n, _ := dnsname.Parse(string(b))
+	if len(l.names) >= maxNames {
+		clear(l.names)
+	}
+	l.names[string(b)] = n
+	return n
 }
 
 // addrPort writes address and port, or the address alone when there is no port.

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -363,6 +364,12 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 		}
 	})
 	wg.Go(func() { g.resolveAPIServer(ctx) })
+	if os.Getenv("GOGC") == "" {
+		// What is remembered of open flows is the most, and lives long: half of it may
+		// be garbage beside it, and not as much again.
+		defer debug.SetGCPercent(debug.SetGCPercent(50))
+	}
+	debug.FreeOSMemory() // what reading and compiling took
 	if ready != nil {
 		ready()
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -137,6 +138,7 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 	}
 	requests := proxy.Sweep()
 	flows := g.cut(false)
+	debug.FreeOSMemory() // what the old ones and reading the new ones took
 	g.stats.reloads.Add(1)
 	g.stats.reloadOK.Store(true)
 	g.log.Info("new rules in force", "rules", len(l.Program.Rules), "edition", l.Program.Edition.ID,
