@@ -76,6 +76,7 @@ type Resolver struct {
 
 	mu     sync.Mutex
 	cache  map[question]*answer
+	hots   map[string]*hotAnswer // of what is in cache, by hotKey
 	flying map[question]*flight
 	told   map[denial]time.Time
 	rules  uint64 // how often Forget was called: an answer from before is not kept
@@ -113,7 +114,7 @@ func New(cfg Config) *Resolver {
 	}
 	return &Resolver{
 		cfg: cfg, never: netset.Never(), private: netset.Private(), slots: make(chan struct{}, upstreamSlot),
-		cache: make(map[question]*answer), flying: make(map[question]*flight), told: make(map[denial]time.Time),
+		cache: make(map[question]*answer), hots: make(map[string]*hotAnswer), flying: make(map[question]*flight), told: make(map[denial]time.Time),
 		asking: shares{of: make(map[netip.Addr]share)},
 	}
 }
@@ -218,8 +219,10 @@ func (r *Resolver) fly(q question, f *flight, cached *answer) {
 	if f.err == nil && r.rules == rules {
 		if len(r.cache) >= maxCache {
 			clear(r.cache)
+			clear(r.hots)
 		}
 		r.cache[q] = f.a
+		r.heat(q, f.a)
 	}
 	delete(r.flying, q)
 	r.mu.Unlock()
@@ -424,5 +427,6 @@ func (r *Resolver) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.cache)
+	clear(r.hots)
 	r.rules++
 }

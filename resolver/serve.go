@@ -22,6 +22,9 @@ import (
 func (r *Resolver) Serve(ctx context.Context, packets []net.PacketConn, listeners []net.Listener) error {
 	var servers []*dns.Server
 	for _, pc := range packets {
+		if conn, ok := pc.(*net.UDPConn); ok {
+			pc = newHotConn(conn, r)
+		}
 		servers = append(servers, &dns.Server{PacketConn: pc, Handler: r})
 	}
 	for _, l := range listeners {
