@@ -4,7 +4,7 @@
 // Package resolver is the DNS server that the cluster asks. It resolves only
 // names that some rule allows, and before it answers it has bound the addresses
 // it is about to tell, so that nobody can be faster than the binding. Messages
-// are read and written by github.com/miekg/dns.
+// are read and written by github.com/miekg/dns, but for the most usual (hot.go).
 package resolver
 
 import (

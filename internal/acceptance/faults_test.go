@@ -116,6 +116,48 @@ func TestAQueueThatIsFullLosesPacketsAndLetsNoneThrough(t *testing.T) {
 	}
 }
 
+// TestAFullConnectionTableIsClosed fills the kernel's connection table, which each
+// network namespace has for itself, with connections that the kernel may not throw
+// away: proved flows go on, nothing new leads out, and service is back when there
+// is room again.
+func TestAFullConnectionTableIsClosed(t *testing.T) {
+	need(t, "conntrack")
+	size, err := strconv.Atoi(strings.TrimSpace(mustRead(t, "/proc/sys/net/netfilter/nf_conntrack_max")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size > 1<<20 {
+		t.Skipf("the connection table has %d places, too many to fill in a test", size)
+	}
+	s := withGateway(t, example(t, "seed.yaml"))
+	var full strings.Builder
+	for i := range size + 1000 {
+		src, port := i/60_000, 1+i%60_000
+		fmt.Fprintf(&full, "-A -t 600 -u SEEN_REPLY,ASSURED -s 198.18.%d.1 -d 198.19.0.1 -r 198.19.0.1 -q 198.18.%d.1 -p tcp --sport %d --dport 443 --reply-port-src 443 --reply-port-dst %d --state ESTABLISHED\n",
+			src, src, port, port)
+	}
+	file := filepath.Join(t.TempDir(), "connections")
+	write(t, file, []byte(full.String()))
+	a, err := s.Ask(t.Context(), client.Question{Name: "packages.microsoft.com"})
+	if err != nil || len(a.Addrs) == 0 {
+		t.Fatalf("%+v %v", a, err)
+	}
+	const n = 8 << 20
+	under := s.downloads(n, "mcr.microsoft.com")
+	if _, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"conntrack", "-R", file}}); err != nil { // it ends when there is no room
+		t.Fatal(err)
+	}
+	if have, err := strconv.Atoi(s.onHost("conntrack", "-C")); err != nil || have < size-100 {
+		t.Errorf("%d entries of %d: the table is not full (%v)", have, size, err)
+	}
+	byName := client.Target{Kind: client.HTTPS, Name: "packages.microsoft.com", Addr: a.Addrs[0], Port: 443}
+	s.reach("the attacker", client.Target{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000}, false)
+	s.reach("a new flow without a place", byName, false)
+	intact(t, n, under)
+	s.onHost("conntrack", "-D", "-d", "198.19.0.1")
+	s.back(byName, 5*time.Second)
+}
+
 func TestAFullDiskCostsRecordsAndNothingElse(t *testing.T) {
 	s := newSite(t, example(t, "seed.yaml"), nil)
 	if err := os.MkdirAll(s.gateway.State, 0o755); err != nil {
