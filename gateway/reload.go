@@ -138,11 +138,11 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 	}
 	requests := proxy.Sweep()
 	flows := g.cut(false)
-	debug.FreeOSMemory() // what the old ones and reading the new ones took
 	g.stats.reloads.Add(1)
 	g.stats.reloadOK.Store(true)
 	g.log.Info("new rules in force", "rules", len(l.Program.Rules), "edition", l.Program.Edition.ID,
 		"took", time.Since(begin).Round(time.Millisecond), "flowsCut", flows, "requestsCut", requests)
+	debug.FreeOSMemory() // what the old ones and reading the new ones took
 }
 
 // exchange puts next into force in the judges and in the kernel. The judges come

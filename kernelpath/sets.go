@@ -167,12 +167,18 @@ type box struct {
 // the kernel refuses elements that overlap.
 func boxes(rules []program.Rule) []box {
 	var out []box
+	var spans []netset.Range // of the destinations in out
 	for _, r := range rules {
-		if r.ByName() {
+		if r.ByName() || r.Prefixes.IsEmpty() {
 			continue
 		}
+		whole := spanOf(r.Prefixes)
 		pieces := []box{{r.Protocol.Transport, r.Sources, r.Prefixes, r.Ports}}
-		for _, have := range out {
+		for k, have := range out {
+			// Each rule is compared with every other one, and most are far apart.
+			if r.Protocol.Transport != have.transport || whole.Hi.Less(spans[k].Lo) || spans[k].Hi.Less(whole.Lo) {
+				continue
+			}
 			var next []box
 			for _, p := range pieces {
 				next = append(next, p.minus(have)...)
@@ -180,8 +186,17 @@ func boxes(rules []program.Rule) []box {
 			pieces = next
 		}
 		out = append(out, pieces...)
+		for _, p := range pieces {
+			spans = append(spans, spanOf(p.dst))
+		}
 	}
 	return out
+}
+
+// spanOf returns the first and the last address of a set that is not empty.
+func spanOf(s netset.Set) netset.Range {
+	ranges := s.Ranges()
+	return netset.Range{Lo: ranges[0].Lo, Hi: ranges[len(ranges)-1].Hi}
 }
 
 // minus returns the part of x that is not in y, as disjoint boxes.

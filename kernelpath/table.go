@@ -411,6 +411,7 @@ func (b *table) refuse() {
 // verdict acts on the marks that packets bring back from the queue.
 func (b *table) verdict() {
 	m := b.cfg.Marks
+	b.rule("verdict", ctMark(m.Released()), accept()) // as nearly every packet is
 	b.rule("verdict", inFrom(b.cfg.Inside), goTo("judged"))
 	b.rule("verdict", outTo(b.cfg.Inside), goTo("judged"))
 	b.rule("verdict", ctMark(m.Denied()), goTo("judged")) // also a published flow that leads out again
