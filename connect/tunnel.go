@@ -24,7 +24,7 @@ type judge struct {
 func (j *judge) serve(ctx context.Context, t *proxypath.Tunnel) {
 	f, d := j.authority(t.Flow)
 	if !allowed(d) {
-		t.Refuse(f, d, "")
+		t.Refuse(ctx, f, d, "")
 		return
 	}
 	// What comes before our answer was not sent to the server that we have not
@@ -32,7 +32,7 @@ func (j *judge) serve(ctx context.Context, t *proxypath.Tunnel) {
 	// moment.
 	const early = "bytes behind the CONNECT request before its answer"
 	if t.IsEarly() {
-		t.Refuse(t.Flow, flow.Decision{Reason: flow.MalformedRequest}, early)
+		t.Refuse(ctx, t.Flow, flow.Decision{Reason: flow.MalformedRequest}, early)
 		return
 	}
 	if !t.Open(ctx, f, d) {
@@ -40,7 +40,7 @@ func (j *judge) serve(ctx context.Context, t *proxypath.Tunnel) {
 	}
 	f.Dst = t.Flow.Dst
 	if t.IsEarly() {
-		t.Refuse(t.Flow, flow.Decision{Reason: flow.MalformedRequest}, early)
+		t.Refuse(ctx, t.Flow, flow.Decision{Reason: flow.MalformedRequest}, early)
 		return
 	}
 	if !t.Answer() {

@@ -37,6 +37,7 @@ type Event struct {
 	Decision flow.Decision
 	Path     string // what decided: "kernel", "hello", "proxy", "resolver"
 	Detail   string // one of a few constant texts, or ""
+	Refused  bool   // what is denied did not pass, although the log is of audit mode
 
 	NameBytes [dnsname.MaxName + 2]byte
 	NameLen   uint8
@@ -51,6 +52,7 @@ type Decision struct {
 	Time     time.Time       `json:"time"`
 	Flow     string          `json:"flow"` // joins the close record to this one
 	Verdict  flow.Verdict    `json:"verdict"`
+	Enforced *bool           `json:"enforced,omitempty"` // false where what is denied passed all the same, in audit mode; else absent
 	Reason   flow.Reason     `json:"reason"`
 	Text     string          `json:"text"` // the reason as a clause
 	Rule     flow.RuleID     `json:"rule,omitempty"`
@@ -103,6 +105,8 @@ type Closed struct {
 
 // Log writes records. Decide and End may be called from anywhere; Run writes.
 type Log struct {
+	Audit bool // what is denied passes, but for events that say otherwise; set before the first event
+
 	rules   func() *program.Program // current rules, for what would have allowed a flow
 	prefix  string                  // makes flow ids unique across restarts
 	in      chan any                // Event by pointer from the pool, Closed by value
@@ -277,6 +281,9 @@ func (l *Log) decision(e *Event) Decision {
 		r.Dest = addrPort(f.Dst, f.Port)
 	}
 	if e.Decision.Verdict == flow.Deny {
+		if l.Audit && !e.Refused {
+			r.Enforced = new(bool)
+		}
 		if p := l.rules(); p != nil {
 			if c, ok := p.Suggest(f, e.Decision); ok {
 				r.Allow, r.AllowYML = &c, c.YAML()

@@ -121,7 +121,7 @@ func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
 				g.log.Error("rules not withdrawn in the kernel", "err", err)
 				ended = -1 // again
 			}
-			if flows, requests := g.cut(false), proxy.Sweep(); flows+requests > 0 {
+			if flows, requests := g.sweepFlows(proxy); flows+requests > 0 {
 				g.log.Warn("what they allowed is cut", "flows", flows, "requests", requests)
 			}
 		}

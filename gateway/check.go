@@ -37,6 +37,9 @@ func Check(ctx context.Context, opt Options) []Answer {
 
 	p := opt.Program
 	add("cluster description", fmt.Sprintf("%d rules by edition %s, for %s", len(p.Rules), p.Edition.ID, p.Visible()), nil)
+	if opt.Audit {
+		add("audit", "nothing is refused; what would be is recorded, and passes", nil)
+	}
 	_, err := kernelpath.NewMarks(opt.MarkMask)
 	add("mark mask", fmt.Sprintf("%#x", opt.MarkMask), err)
 	host, err := inspect(opt.Inside, opt.Outside)

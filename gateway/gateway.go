@@ -53,6 +53,7 @@ type Options struct {
 	LogGroup   uint16        // of the packet log
 	ProxyPort  uint16        // of the transparent proxy
 	Grace      time.Duration // how long a binding outlives its TTL; DefaultGrace when 0
+	Audit      bool          // nothing is refused: what would be is recorded, and passes
 	Masquerade bool          // hide the cluster behind the outside interface's address
 	Metrics    string        // address and port of /metrics and /healthz; "" for none
 	Now        func() time.Time
@@ -149,15 +150,15 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 
 	g.dns = resolver.New(resolver.Config{
 		Rules: g.rules.Load, Resolve: func() program.Resolve { return g.force.Load().resolve }, Bind: g.bind, Record: g.records.Decide,
-		IPv6: g.host.ipv6, Grace: opt.Grace, Now: opt.Now,
+		IPv6: g.host.ipv6, Grace: opt.Grace, Now: opt.Now, Audit: opt.Audit,
 	})
 	proxy := proxypath.New(proxypath.Config{
 		Rules: g.rules.Load, Lookup: g.dns.Lookup, Record: g.records.Decide, End: g.records.End,
-		Own: func() netset.Set { return g.force.Load().own }, Now: opt.Now,
+		Own: func() netset.Set { return g.force.Load().own }, Now: opt.Now, Audit: opt.Audit,
 	})
 	cfg := kernelpath.Config{
 		Inside: opt.Inside, Outside: opt.Outside, Marks: g.marks, FirstQueue: opt.FirstQueue,
-		Queues: uint16(opt.Queues), LogGroup: opt.LogGroup, ProxyPort: opt.ProxyPort,
+		Queues: uint16(opt.Queues), LogGroup: opt.LogGroup, ProxyPort: opt.ProxyPort, Audit: opt.Audit,
 		Sources: opt.Program.Visible(), Resolver: netset.OfAddrs(g.host.inside...), Masquerade: opt.Masquerade,
 		Front: netset.OfAddrs(g.host.front...), Publish: opt.Program.Published,
 	}
@@ -260,6 +261,9 @@ func (g *Gateway) start(state *state) error {
 		g.log.Warn("flows of an earlier process cut: the rules of now do not allow them", "flows", cut)
 	}
 	g.remember()
+	if g.opt.Audit {
+		g.log.Warn("audit: nothing is refused; what would be is in the records, with enforced false")
+	}
 	p := g.force.Load().Program
 	g.log.Info("rules in force", "rules", len(p.Rules), "bindings", g.names.Len(), "edition", p.Edition.ID)
 	return nil
@@ -288,6 +292,7 @@ func (g *Gateway) openFlows(state *state) error {
 	}
 	g.flows = flows
 	g.records = flowlog.New(fmt.Sprintf("%x", g.opt.Now().UnixMilli()), func() *program.Program { return g.force.Load().Program }, flows)
+	g.records.Audit = g.opt.Audit
 	return nil
 }
 

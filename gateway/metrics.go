@@ -40,6 +40,7 @@ var (
 	descGen       = desc("generation", "How many times the rules have been exchanged.")
 	descRules     = desc("rules", "Rules in force.", "edition")
 	descCut       = desc("flows_cut_total", "Proved flows cut because the rules had changed.")
+	descAudit     = desc("audit", "1 when what is denied is recorded and passes all the same, 0 when it is refused.")
 	descFailed    = desc("scrape_errors", "Numbers that could not be read this time.")
 )
 
@@ -81,6 +82,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descGen, float64(g.stats.reloads.Load()))
 	count(descCut, g.stats.flowsCut.Load())
 	p := g.force.Load().Program
+	audit := 0.0
+	if g.opt.Audit {
+		audit = 1
+	}
+	gauge(descAudit, audit)
 	gauge(descRules, float64(len(p.Rules)), p.Edition.ID)
 
 	n, err := c.engine.Numbers()

@@ -38,14 +38,18 @@ type inForce struct {
 	own     netset.Set      // addresses that no name may lead to
 	resolve program.Resolve // with own in it
 	sources netset.Set
-	digest  string // of the rules
+	digest  string // of the rules, and whether they are enforced
 }
 
 func (g *Gateway) forced(l Loaded) *inForce {
 	own := l.Program.Resolve.Own.Union(netset.OfAddrs(g.host.own...))
 	resolve := l.Program.Resolve
 	resolve.Own = own
-	return &inForce{Loaded: l, own: own, resolve: resolve, sources: l.Program.Visible(), digest: digest(l.Program)}
+	in := &inForce{Loaded: l, own: own, resolve: resolve, sources: l.Program.Visible(), digest: digest(l.Program)}
+	if g.opt.Audit {
+		in.digest += " audit" // what passed in this mode proved nothing
+	}
+	return in
 }
 
 // digest names a set of rules: two programs with one digest decide alike.
@@ -136,8 +140,7 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 		refused(err)
 		return
 	}
-	requests := proxy.Sweep()
-	flows := g.cut(false)
+	flows, requests := g.sweepFlows(proxy)
 	g.stats.reloads.Add(1)
 	g.stats.reloadOK.Store(true)
 	g.log.Info("new rules in force", "rules", len(l.Program.Rules), "edition", l.Program.Edition.ID,
@@ -186,11 +189,23 @@ func live(p *program.Program, now time.Time) []program.Rule {
 // flows are remembered.
 const recordTime = 200 * time.Millisecond
 
+// sweepFlows cuts what the rules of now do not allow.
+func (g *Gateway) sweepFlows(proxy *proxypath.Proxy) (flows, requests int) {
+	if g.opt.Audit {
+		return 0, 0
+	}
+	requests = proxy.Sweep()
+	return g.cut(false), requests
+}
+
 // cut takes the release from every flow that the rules of now do not allow, and
 // returns how many there were. Of flows that nobody remembers it is not known
 // what they proved: they are kept when the rules are those that they were
-// released by, and only then.
+// released by, and only then. In audit mode nothing is cut.
 func (g *Gateway) cut(keepUnknown bool) int {
+	if g.opt.Audit {
+		return 0
+	}
 	running, err := kernelpath.Released(g.marks)
 	if err != nil {
 		g.log.Error("flows not looked at", "err", err)

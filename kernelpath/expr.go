@@ -276,15 +276,18 @@ func logTo(group uint16, prefix string) exprs {
 	}}
 }
 
-// queue to the queues from FIRST on, one of COUNT by flow, without bypass: when
-// nobody listens the packet is dropped. It is the NFQUEUE target of xtables at
+// queue to the queues from FIRST on, one of COUNT by flow: when nobody listens the
+// packet is dropped, or goes on where bypass says so. It is the NFQUEUE target of xtables at
 // revision 3 (linux/netfilter/xt_NFQUEUE.h), since some kernels lack the queue
 // expression of nftables. The target's hash looks at both addresses in sorted
 // order, so both directions of a flow come to one queue.
-func queueTo(first, count uint16) exprs {
+func queueTo(first, count uint16, bypass bool) exprs {
 	info := xt.Unknown(make([]byte, 8)) // queuenum, queues_total, flags, padding to 8
 	binary.NativeEndian.PutUint16(info[0:], first)
 	binary.NativeEndian.PutUint16(info[2:], count)
+	if bypass {
+		binary.NativeEndian.PutUint16(info[4:], 1) // NFQ_FLAG_BYPASS
+	}
 	return exprs{&expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info}}
 }
 

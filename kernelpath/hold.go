@@ -44,6 +44,7 @@ type hold struct {
 	judge *Judge
 	marks Marks
 	reset func(flowKey, uint32) // tells the server; may be nil
+	audit bool                  // what is denied is recorded, and passes
 
 	now     time.Time
 	flows   map[flowKey]*heldFlow
@@ -90,7 +91,7 @@ func newHold(j *Judge, m Marks) *hold {
 func (h *hold) packet(id, mark uint32, raw []byte) {
 	p, ok := readPacket(raw)
 	if !ok || p.truncated {
-		h.drop(id)
+		h.drop(id, mark)
 		return
 	}
 	switch p.transport {
@@ -108,11 +109,28 @@ func (h *hold) packet(id, mark uint32, raw []byte) {
 			h.segment(id, mark, &p)
 		}
 	default:
-		h.drop(id)
+		h.drop(id, mark)
 	}
 }
 
-func (h *hold) drop(id uint32) { h.verdicts = append(h.verdicts, verdict{id: id, code: verdictDrop}) }
+// drop drops a packet, or in audit mode lets it on; what becomes of its flow is
+// decided by another one.
+func (h *hold) drop(id, mark uint32) {
+	if h.audit {
+		h.pass(id, mark, 0)
+		return
+	}
+	h.verdicts = append(h.verdicts, verdict{id: id, code: verdictDrop})
+}
+
+// denied returns the mark of the packet that ends a flow that is denied, and in
+// audit mode of one that goes on.
+func (h *hold) denied() uint32 {
+	if h.audit {
+		return h.marks.Released()
+	}
+	return h.marks.Denied()
+}
 
 // pass lets a packet on with the given bits of ours in its mark.
 func (h *hold) pass(id, mark, ours uint32) {
@@ -161,7 +179,7 @@ func (h *hold) datagram(id, mark uint32, p *packet) {
 	if d.Verdict == flow.Allow {
 		h.pass(id, mark, h.marks.Released())
 	} else {
-		h.pass(id, mark, h.marks.Denied())
+		h.pass(id, mark, h.denied())
 	}
 }
 
@@ -178,7 +196,7 @@ func (h *hold) connect(id, mark uint32, p *packet) {
 		h.pass(id, mark, 0)
 	default:
 		h.record(f, p.srcPort, d, nil)
-		h.pass(id, mark, h.marks.Denied())
+		h.pass(id, mark, h.denied())
 	}
 }
 
@@ -196,7 +214,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	case held == nil:
 		if refused {
-			h.pass(id, mark, h.marks.Denied())
+			h.pass(id, mark, h.denied())
 			return
 		}
 		held = h.take(key, p.seq)
@@ -281,8 +299,12 @@ func (h *hold) crowdOut(key flowKey, held *heldFlow) {
 	if h.mayTell() {
 		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.Overload}, nil)
 	}
-	for _, id := range held.ids {
-		h.drop(id)
+	if h.audit {
+		h.letGo(key, held)
+		return
+	}
+	for i, id := range held.ids {
+		h.drop(id, held.marks[i])
 	}
 	h.give(key, held)
 }
@@ -337,8 +359,8 @@ func (h *hold) current(key flowKey, begin uint32, known bool) *heldFlow {
 	if !held.pending {
 		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil)
 	}
-	for _, id := range held.ids {
-		h.drop(id)
+	for i, id := range held.ids {
+		h.drop(id, held.marks[i])
 	}
 	h.give(key, held)
 	return nil
@@ -360,7 +382,11 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 		}
 	case held != nil && held.pending && p.flags&flagACK != 0 && int32(p.ack-held.end) >= 0:
 		if h.judge.Rules() != held.rules && !h.stillAllowed(key, held) {
-			h.drop(id)
+			if h.audit {
+				h.pass(id, mark, h.marks.Released())
+			} else {
+				h.drop(id, mark)
+			}
 			return
 		}
 		h.pass(id, mark, h.marks.Released())
@@ -370,7 +396,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	case p.payloadBytes == 0:
 		h.pass(id, mark, 0)
 	default:
-		h.drop(id)
+		h.drop(id, mark)
 	}
 }
 
@@ -414,10 +440,14 @@ func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte) {
 		f.App = flow.Raw
 	}
 	h.record(f, key.src.Port(), d, name)
+	if h.audit {
+		h.letGo(key, held)
+		return
+	}
 	h.begun.refuse(key)
 	for i, id := range held.ids {
 		if i < len(held.ids)-1 {
-			h.drop(id)
+			h.drop(id, held.marks[i])
 		} else {
 			h.pass(id, held.marks[i], h.marks.Denied())
 		}
@@ -428,6 +458,19 @@ func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte) {
 			h.reset(key, held.end)
 		}
 	}
+	h.give(key, held)
+}
+
+// letGo releases a flow that audit mode does not refuse, with all that is held of
+// it.
+func (h *hold) letGo(key flowKey, held *heldFlow) {
+	for i, id := range held.ids {
+		h.pass(id, held.marks[i], h.marks.Released())
+	}
+	if len(held.ids) > 0 {
+		h.fresh[key] = struct{}{}
+	}
+	h.begun.forget(key)
 	h.give(key, held)
 }
 

@@ -65,10 +65,13 @@ func (b *table) addLimitSets() error {
 // for but the resolver, and questions to that. It sends no answer, since that is
 // what a flood would want.
 func (b *table) tooMany() {
-	conns := over(connsPerSource())
+	conns, crowded := over(connsPerSource()), goTo("too_many")
+	if b.cfg.Audit {
+		crowded = jump("crowd")
+	}
 	for _, f := range []family{ipv4, ipv6} {
 		b.rule("steer", ctState(expr.CtStateBitNEW), b.fromInside(f), f.destination(b.sets["resolver"+f.name], true),
-			f.perSource(b.sets["connected"+f.name], unix.NFT_DYNSET_OP_ADD, conns), goTo("too_many"))
+			f.perSource(b.sets["connected"+f.name], unix.NFT_DYNSET_OP_ADD, conns), crowded)
 		b.rule("input", b.fromInside(f), f.destination(b.sets["resolver"+f.name], false), l4proto(unix.IPPROTO_UDP), dport(53),
 			f.perSource(b.sets["asking"+f.name], unix.NFT_DYNSET_OP_UPDATE, askedOver()), goTo("too_many"))
 	}

@@ -39,15 +39,16 @@ type kernelLog struct {
 	sock  *nlSocket
 	judge *Judge
 	group uint16
+	audit bool
 	event flowlog.Event
 }
 
-func openKernelLog(group uint16, j *Judge) (*kernelLog, error) {
+func openKernelLog(group uint16, audit bool, j *Judge) (*kernelLog, error) {
 	sock, err := openLog(group, 1<<20, recordSize)
 	if err != nil {
 		return nil, err
 	}
-	return &kernelLog{sock: sock, judge: j, group: group}, nil
+	return &kernelLog{sock: sock, judge: j, group: group, audit: audit}, nil
 }
 
 // openLog binds to a log group, alone. Each packet is logged in a message of its
@@ -104,10 +105,14 @@ func (k *kernelLog) message(b []byte, now time.Time) {
 	if !ok && !p.src.IsValid() {
 		return
 	}
+	if prefix == logSpoke { // by the server, and a flow is told from the client's side
+		p.src, p.dst, p.srcPort, p.dstPort = p.dst, p.src, p.dstPort, p.srcPort
+	}
 	f := flowOf(&p)
 	d, detail := k.decision(prefix, &f, now)
 	e := &k.event
 	e.At, e.Flow, e.SrcPort, e.Decision, e.Path, e.Detail, e.NameLen = now, f, p.srcPort, d, "kernel", detail, 0
+	e.Refused = isRefused(prefix)
 	k.judge.Record(e)
 }
 
@@ -117,7 +122,7 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 	case logAddress:
 		f.Proof = flow.ByAddress
 		return k.judge.Rules().Decide(*f, now), ""
-	case logSource:
+	case logSource, logNoWayBack, logStranger:
 		return flow.Decision{Reason: flow.SourceNotAllowed}, "the source is no part of the cluster that the gateway sees"
 	case logDNS:
 		return flow.Decision{Reason: flow.OtherResolver}, ""
@@ -134,7 +139,7 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 		return flow.Decision{Reason: flow.MalformedHello}, "urgent data before the name is proved"
 	case logElsewhere:
 		return flow.Decision{Reason: flow.SourceNotAllowed}, "the source is the cluster's, and the packet did not come from there"
-	case logTooMany:
+	case logTooMany, logCrowd:
 		return flow.Decision{Reason: flow.Overload}, "the source has more connections, or asks more questions, than one may"
 	case logPublished, logVisitor:
 		return k.judge.inbound(f)
@@ -142,17 +147,22 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 		return flow.Decision{Reason: flow.AsymmetricRouting}, "publish the port under gateway.publish, and let clients come to the gateway"
 	case logEarly:
 		return flow.Decision{Reason: flow.OutOfState}, "a SYN with payload, before there is a connection"
+	case logSpoke:
+		return flow.Decision{Reason: flow.NotTLS}, "the server speaks first"
 	}
 	// Unbound: a rule may know the address, but not this port or source, or not
 	// any more; or names lead to the address, and what is wrong is the port.
 	if d := k.judge.Rules().Decide(*f, now); d.Verdict == flow.Deny && d.Reason != flow.AddressNotAllowed {
 		return d, ""
 	}
-	if d, name := k.judge.binding(f, now); !name.IsZero() && d.Verdict == flow.Deny {
-		return d, ""
-	}
 	if f.Transport == flow.UDP && f.Port == 443 {
 		detail = "QUIC is refused so that clients fall back to TCP"
+	}
+	if d, name := k.judge.binding(f, now); !name.IsZero() && d.Verdict == flow.Deny {
+		if k.audit {
+			guess(f)
+		}
+		return d, detail
 	}
 	f.Proof = flow.Unproved
 	return flow.Decision{Reason: flow.UnboundAddress}, detail

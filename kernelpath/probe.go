@@ -42,7 +42,7 @@ func Probe() ([]Feature, error) {
 		{name: "match on the first payload byte (@ih)", config: "NF_TABLES, Linux 5.16", rule: hasPayload()},
 		{name: "conntrack state and mark", config: "NFT_CT, NF_CONNTRACK_MARK", rule: setCtMark(m.Mask(), m.Released())},
 		{name: "reject with TCP reset and ICMP", config: "NFT_REJECT_INET", rule: join(l4proto(unix.IPPROTO_TCP), rejectReset())},
-		{name: "NFQUEUE target", config: "NETFILTER_XT_TARGET_NFQUEUE, NFT_COMPAT, NETFILTER_NETLINK_QUEUE", rule: queueTo(0, 1)},
+		{name: "NFQUEUE target", config: "NETFILTER_XT_TARGET_NFQUEUE, NFT_COMPAT, NETFILTER_NETLINK_QUEUE", rule: queueTo(0, 1, false)},
 		{name: "packet log (nflog)", config: "NFT_LOG, NETFILTER_NETLINK_LOG", rule: logTo(1, "probe")},
 		{name: "rate limit", config: "NFT_LIMIT", rule: limit(logRate, logBurst)},
 		{name: "reverse path lookup", config: "NFT_FIB_INET, NFT_FIB_IPV4, NFT_FIB_IPV6", hook: nftables.ChainHookInput, rule: noWayBack()},

@@ -35,6 +35,8 @@ const (
 	cfgCmdBind = 1
 	copyPacket = 2
 	cfgFlagGSO = 1 << 2 // NFQA_CFG_F_GSO: packets come as they are, without being segmented first
+	// NFQA_CFG_F_FAIL_OPEN: packets that find no room go on instead of being dropped
+	cfgFlagFailOpen = 1 << 0
 
 	// NF_DROP, NF_ACCEPT and NF_REPEAT (linux/netfilter.h).
 	verdictDrop   = 0
@@ -83,6 +85,10 @@ func openQueue(num uint16, h *hold) (*queue, error) {
 		return nil, fmt.Errorf("open packet queue %d: %w", num, err)
 	}
 	q := &queue{num: num, sock: sock, hold: h, out: make([]byte, 0, batch*64)}
+	flags := uint32(cfgFlagGSO)
+	if h.audit {
+		flags |= cfgFlagFailOpen
+	}
 	steps := []struct {
 		what string
 		attr []attr
@@ -91,8 +97,8 @@ func openQueue(num uint16, h *hold) (*queue, error) {
 		{"set the copy range of", []attr{{nfqaCfgParams, append(binary.BigEndian.AppendUint32(nil, copyRange), copyPacket)}}},
 		{"set the length of", []attr{{nfqaCfgQueueMaxLen, binary.BigEndian.AppendUint32(nil, queueLen)}}},
 		{"set the flags of", []attr{
-			{nfqaCfgFlags, binary.BigEndian.AppendUint32(nil, cfgFlagGSO)},
-			{nfqaCfgMask, binary.BigEndian.AppendUint32(nil, cfgFlagGSO)},
+			{nfqaCfgFlags, binary.BigEndian.AppendUint32(nil, flags)},
+			{nfqaCfgMask, binary.BigEndian.AppendUint32(nil, flags)},
 		}},
 	}
 	for _, s := range steps {

@@ -31,7 +31,7 @@ func Open(cfg Config, j *Judge) (*Engine, error) {
 	}
 	for i := range cfg.Queues {
 		h := newHold(j, cfg.Marks)
-		h.reset, h.begun, h.tracked = e.reset.send, e.begun, true
+		h.reset, h.begun, h.tracked, h.audit = e.reset.send, e.begun, true, cfg.Audit
 		e.stats = append(e.stats, h.stats)
 		q, err := openQueue(cfg.FirstQueue+i, h)
 		if err != nil {
@@ -44,7 +44,7 @@ func Open(cfg Config, j *Judge) (*Engine, error) {
 		e.Close()
 		return nil, err
 	}
-	if e.log, err = openKernelLog(cfg.LogGroup, j); err != nil {
+	if e.log, err = openKernelLog(cfg.LogGroup, cfg.Audit, j); err != nil {
 		e.Close()
 		return nil, err
 	}

@@ -16,7 +16,7 @@
 //	                           hold it until the ClientHello is whole
 //	(address, port) bound http, or to a strict rule
 //	                           to the transparent proxy (already in prerouting)
-//	everything else            log and reject
+//	everything else            log and reject; in audit mode log and forward (audit.go)
 //
 // What comes in answers a flow of the cluster's, or is for a port that the cluster's
 // owner publishes: that is translated, and marked released, by its first packet
@@ -53,6 +53,7 @@ type Config struct {
 	Sources         netset.Set
 	Resolver        netset.Set // this host's addresses on which the resolver answers
 	Masquerade      bool
+	Audit           bool                  // nothing of the cluster's is refused (audit.go)
 	Front           netset.Set            // this host's addresses outside, whose published ports lead inwards
 	Publish         []program.Publication // the ports that do
 }
@@ -74,6 +75,10 @@ const (
 	logPublished = "sallyport:published"
 	logVisitor   = "sallyport:visitor"
 	logOneWay    = "sallyport:oneway"
+	logNoWayBack = "sallyport:nowayback"
+	logCrowd     = "sallyport:crowd"
+	logSpoke     = "sallyport:spoke"
+	logStranger  = "sallyport:stranger"
 )
 
 // Records of what the kernel decides are limited to this many a second for each
@@ -203,7 +208,7 @@ func (b *table) addChains() {
 	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied, counterTooMany} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -218,6 +223,7 @@ func (b *table) addChains() {
 	b.fromCluster()
 	b.toCluster()
 	b.refuse()
+	b.letPass()
 	b.verdict()
 	b.publish()
 	b.noRedirects()
@@ -226,6 +232,10 @@ func (b *table) addChains() {
 	if b.cfg.Masquerade {
 		for _, f := range []family{ipv4, ipv6} {
 			b.rule("masquerade", b.leaving(f), f.destination(b.sets["private"+f.name], true), exprs{&expr.Masq{}})
+			if b.cfg.Audit {
+				// Also what comes from sources that are none of the cluster's.
+				b.rule("masquerade", outTo(b.cfg.Outside), ctMark(b.cfg.Marks.Released()), f.match(), f.destination(b.sets["private"+f.name], true), exprs{&expr.Masq{}})
+			}
 		}
 	}
 }
@@ -268,7 +278,7 @@ func (b *table) input() {
 	for _, outside := range b.eachSide(b.fromOutside, b.cfg.Outside) {
 		b.rule("input", outside, l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
 	}
-	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logSource))
+	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logNoWayBack))
 	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), count(counterUnsolicited), drop())
 }
 
@@ -277,7 +287,9 @@ func (b *table) input() {
 func (b *table) filter() {
 	m := b.cfg.Marks
 	b.rule("filter", ctMark(m.Released()), accept())
-	b.rule("filter", l4proto(unix.IPPROTO_TCP), ctMark(m.Denied()), setPacketMark(m.Mask(), m.Denied()), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	if !b.cfg.Audit {
+		b.rule("filter", l4proto(unix.IPPROTO_TCP), ctMark(m.Denied()), setPacketMark(m.Mask(), m.Denied()), b.queue())
+	}
 	// The cluster is behind the inside and nowhere else: what says that it comes
 	// from there and arrives elsewhere is forged, or has lost its way around us.
 	for _, f := range []family{ipv4, ipv6} {
@@ -300,6 +312,9 @@ func (b *table) fromCluster() {
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logState))
 	b.oneWay()
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), count(counterInvalid), drop())
+	if b.cfg.Audit && b.cfg.single() {
+		b.strangers()
+	}
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMP), goTo("icmp"))
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMPV6), goTo("icmp"))
 	for _, f := range []family{ipv4, ipv6} {
@@ -313,17 +328,21 @@ func (b *table) fromCluster() {
 	b.rule("by_address", ctState(expr.CtStateBitNEW), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logAddress))
 	b.rule("by_address", setCtMark(m.Mask(), m.Released()), accept())
 
-	b.rule("raw", l4proto(unix.IPPROTO_UDP), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	early := join(count(counterInvalid), drop())
+	if b.cfg.Audit {
+		early = goTo("let_pass")
+	}
+	b.rule("raw", l4proto(unix.IPPROTO_UDP), b.queue())
 	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
-	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), count(counterInvalid), drop())
-	b.rule("raw", l4proto(unix.IPPROTO_TCP), ctState(expr.CtStateBitNEW), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), early)
+	b.rule("raw", l4proto(unix.IPPROTO_TCP), ctState(expr.CtStateBitNEW), b.queue())
 
 	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
-	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), count(counterInvalid), drop())
+	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), early)
 	// A server reads a stream without its urgent byte, and so another hello than
 	// the one that would be judged.
 	b.refused("hello", logUrgent, tcpFlags(flagURG, flagURG))
-	b.rule("hello", hasPayload(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	b.rule("hello", hasPayload(), b.queue())
 	b.rule("hello", accept())
 
 	b.icmp()
@@ -341,10 +360,13 @@ func (b *table) toCluster() {
 		b.rule("to_cluster", f.match(), l4proto(unix.IPPROTO_TCP), ctReply(), tcpFlags(flagSYN|flagACK|flagRST, flagSYN|flagACK),
 			f.answering(b.sets["tls"+f.name]), logTo(b.cfg.LogGroup+1, ""))
 	}
-	b.rule("to_cluster", ctMark(m.Pending()), ctReply(), queueTo(b.cfg.FirstQueue, b.cfg.Queues))
+	b.rule("to_cluster", ctMark(m.Pending()), ctReply(), b.queue())
 	// Released by another processor since the first rule looked, and not pending any
 	// more: what the server says behind its acknowledgement would get lost.
 	b.rule("to_cluster", ctMark(m.Released()), accept())
+	if b.cfg.Audit {
+		b.answersPass()
+	}
 	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), hasPayload(), count(counterEarly), drop())
 	b.rule("to_cluster", l4proto(unix.IPPROTO_TCP), ctReply(), accept())
 	for _, rule := range usefulICMP() {
@@ -377,16 +399,30 @@ func (b *table) icmp() {
 	} {
 		b.refused("icmp", logPing, echo)
 	}
+	if b.cfg.Audit {
+		b.refused("icmp", logICMP)
+		return
+	}
 	b.rule("icmp", limit(logRate, logBurst), logTo(b.cfg.LogGroup, logICMP))
 	b.rule("icmp", count(counterDenied), drop())
 }
 
-// refused logs what parts match, within the limit, and rejects it.
+// refused logs what parts match, within the limit, and rejects it, or in audit
+// mode lets it pass.
 func (b *table) refused(chain, prefix string, parts ...exprs) {
-	match := join(parts...)
-	b.rule(chain, match, limit(logRate, logBurst), logTo(b.cfg.LogGroup, prefix))
-	b.rule(chain, match, goTo("reject"))
+	match, end := join(parts...), "reject"
+	logged := match
+	if b.cfg.Audit {
+		if end = "let_pass"; isUnmarked(prefix) {
+			logged = join(match, ctState(expr.CtStateBitNEW))
+		}
+	}
+	b.rule(chain, logged, limit(logRate, logBurst), logTo(b.cfg.LogGroup, prefix))
+	b.rule(chain, match, goTo(end))
 }
+
+// queue sends a packet to one of our queues.
+func (b *table) queue() exprs { return queueTo(b.cfg.FirstQueue, b.cfg.Queues, b.cfg.Audit) }
 
 // refuse tells the client: TCP gets a reset, UDP port unreachable, the rest
 // administratively prohibited (RFC 1122 section 3.2.2.1, RFC 4443 section 3.1).

@@ -23,6 +23,7 @@ type Record struct {
 	Schema   string    `json:"schema"`
 	Time     time.Time `json:"time"`
 	Verdict  string    `json:"verdict"`
+	Enforced *bool     `json:"enforced"` // false: it passed all the same; else absent
 	Reason   string    `json:"reason"`
 	Rule     string    `json:"rule"`
 	Name     string    `json:"name"`

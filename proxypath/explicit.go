@@ -61,9 +61,9 @@ func (s *session) openTunnel(ctx context.Context, req httphead.Request, n int) {
 }
 
 // Refuse records and answers a request that goes nowhere.
-func (t *Tunnel) Refuse(f flow.Flow, d flow.Decision, detail string) {
+func (t *Tunnel) Refuse(ctx context.Context, f flow.Flow, d flow.Decision, detail string) {
 	t.s.drop() // now, not after a client that lingers
-	t.s.refuse(f, d, "CONNECT", nil, detail)
+	t.s.refuse(ctx, f, d, "CONNECT", nil, detail)
 }
 
 // Open connects to the server. When it cannot, it has recorded that, answered,

@@ -65,7 +65,7 @@ func (s *session) forward(ctx context.Context, f flow.Flow, d flow.Decision, met
 	}
 	s.drop()
 	if fail.reason != flow.UpstreamFailed {
-		s.record(f, flow.Decision{Reason: fail.reason, Rule: d.Rule}, nil, fail.detail)
+		s.recordRefused(f, flow.Decision{Reason: fail.reason, Rule: d.Rule}, fail.detail)
 	}
 	return s.say(fail.reason, placeOf(f), method)
 }
@@ -75,7 +75,7 @@ func (s *session) forward(ctx context.Context, f flow.Flow, d flow.Decision, met
 func (s *session) unreachable(ctx context.Context, f flow.Flow, d flow.Decision, method string, err error) bool {
 	reason, detail := whyUnreachable(ctx, err)
 	f.Proof = flow.Unproved
-	return s.refuse(f, flow.Decision{Reason: reason, Rule: d.Rule}, method, nil, detail)
+	return s.refuse(ctx, f, flow.Decision{Reason: reason, Rule: d.Rule}, method, nil, detail)
 }
 
 // whyUnreachable says for a record why connect has failed.

@@ -39,6 +39,7 @@ type Config struct {
 	Now    func() time.Time                                                 // for rules and records; time.Now when nil
 	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) // a net.Dialer when nil
 	Limits Limits
+	Audit  bool // what is denied is recorded, and passes to where the client wanted to go (audit.go)
 
 	// Tunnel serves CONNECT. Where it is set, clients know of the proxy and say
 	// where they want to go (RFC 9110 section 7.3.2); where it is nil, they do not,
@@ -158,21 +159,24 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // open counts a connection in; ok is false when there is no room for it, and
-// then it is gone.
+// then it is gone. In audit mode there always is, and it passes without being read.
 func (p *Proxy) open(conn net.Conn, cancel context.CancelFunc) (s *session, ok bool) {
 	s = newSession(p, conn, cancel)
 	p.mu.Lock()
 	ok = len(p.sessions) < p.cfg.Limits.Connections && p.bySource[s.src.Addr()] < p.cfg.Limits.PerSource
-	if ok {
+	s.crowded = !ok && p.cfg.Audit
+	if ok || s.crowded {
 		p.sessions[s] = struct{}{}
 		p.bySource[s.src.Addr()]++
 	}
 	p.mu.Unlock()
 	if !ok {
 		s.record(s.wanted(), flow.Decision{Reason: flow.Overload}, nil, "too many connections to the proxy")
+	}
+	if !ok && !s.crowded {
 		s.client.reset()
 	}
-	return s, ok
+	return s, ok || s.crowded
 }
 
 // close counts a connection out.

@@ -22,13 +22,14 @@ import (
 
 // session is one connection of a client with the requests on it.
 type session struct {
-	p      *Proxy
-	client *stream
-	src    netip.AddrPort
-	dst    netip.AddrPort // where the client wanted to go; zero when it will say so
-	served int            // requests that were answered by a server
-	moved  atomic.Uint64
-	cancel context.CancelFunc // ends this session alone
+	p       *Proxy
+	client  *stream
+	src     netip.AddrPort
+	dst     netip.AddrPort // where the client wanted to go; zero when it will say so
+	crowded bool           // there is no room for it, and audit mode lets it pass
+	served  int            // requests that were answered by a server
+	moved   atomic.Uint64
+	cancel  context.CancelFunc // ends this session alone
 
 	server *stream // nil while there is none; its conn is also in mu's care
 	name   dnsname.Name
@@ -106,6 +107,10 @@ func (s *session) run(ctx context.Context) {
 		s.drop()
 		_ = s.client.conn.Close()
 	}()
+	if s.crowded {
+		s.letPass(ctx)
+		return
+	}
 	if s.p.cfg.Tunnel == nil && !s.mayServe(ctx) {
 		return
 	}
@@ -123,7 +128,7 @@ func (s *session) run(ctx context.Context) {
 func (s *session) mayServe(ctx context.Context) bool {
 	f := s.wanted()
 	if !f.Dst.IsValid() || s.p.cfg.Own().Contains(f.Dst) {
-		s.record(f, flow.Decision{Reason: flow.SpecialAddress}, nil, "the destination is the gateway itself")
+		s.recordRefused(f, flow.Decision{Reason: flow.SpecialAddress}, "the destination is the gateway itself")
 		s.client.reset()
 		return false
 	}
@@ -141,6 +146,9 @@ func (s *session) next(ctx context.Context) bool {
 	f := s.wanted()
 	if reason == flow.NotHTTP {
 		s.record(f, flow.Decision{Reason: reason}, nil, detail)
+		if s.p.cfg.Audit {
+			return s.letPass(ctx)
+		}
 		if s.served == 0 {
 			s.client.reset()
 			return false
@@ -159,7 +167,7 @@ func (s *session) next(ctx context.Context) bool {
 		if s.p.cfg.Tunnel != nil && raw == nil {
 			raw = req.Target
 		}
-		return s.refuse(f, flow.Decision{Reason: reason}, method, raw, detail)
+		return s.refuse(ctx, f, flow.Decision{Reason: reason}, method, raw, detail)
 	}
 	f.Proof = flow.ByHost
 	// Only name rules speak of a request; one about the address has been asked.
@@ -173,14 +181,14 @@ func (s *session) next(ctx context.Context) bool {
 		f = s.named(req)
 		asked, n = f, s.toOrigin(req, n)
 	case req.Port != 0 && req.Port != s.dst.Port():
-		return s.refuse(f, flow.Decision{Reason: flow.AmbiguousHost}, method, nil, "Host has another port than the connection")
+		return s.refuse(ctx, f, flow.Decision{Reason: flow.AmbiguousHost}, method, nil, "Host has another port than the connection")
 	}
 	d := s.p.cfg.Rules().Decide(asked, s.p.cfg.Now())
 	if d.Verdict == flow.Allow && req.Upgrade {
 		d.Verdict, d.Reason = flow.Deny, flow.UpgradeRefused
 	}
 	if d.Verdict != flow.Allow {
-		return s.refuse(f, d, method, nil, "")
+		return s.refuse(ctx, f, d, method, nil, "")
 	}
 	return s.forward(ctx, f, d, method, req, n)
 }
@@ -240,9 +248,13 @@ func worthAsking(data []byte, asked int) bool {
 }
 
 // refuse records and answers a request that goes nowhere, and ends the
-// connection: what follows on it cannot be told apart from a body.
-func (s *session) refuse(f flow.Flow, d flow.Decision, method string, raw []byte, detail string) bool {
+// connection: what follows on it cannot be told apart from a body. In audit mode
+// the connection passes instead.
+func (s *session) refuse(ctx context.Context, f flow.Flow, d flow.Decision, method string, raw []byte, detail string) bool {
 	s.record(f, d, raw, detail)
+	if s.p.cfg.Audit {
+		return s.letPass(ctx)
+	}
 	name := placeOf(f)
 	if name == "" || len(raw) > 0 {
 		name = string(raw[:min(len(raw), dnsname.MaxName)])

@@ -37,6 +37,10 @@ func (s *session) strict(ctx context.Context) {
 	f.App = flow.TLS
 	deny := func(d flow.Decision, raw []byte, detail string) {
 		s.record(f, d, raw, detail)
+		if s.p.cfg.Audit {
+			s.letPass(ctx)
+			return
+		}
 		s.client.reset()
 	}
 	name, seen, reason, detail := s.helloName()

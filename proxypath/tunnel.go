@@ -20,7 +20,7 @@ func (s *session) tunnel(ctx context.Context, f flow.Flow, d flow.Decision) {
 		err = s.adopt(conn, f.Name, s.dst)
 	}
 	if err != nil {
-		s.record(f, flow.Decision{Reason: flow.UpstreamFailed, Rule: d.Rule}, nil, "")
+		s.recordRefused(f, flow.Decision{Reason: flow.UpstreamFailed, Rule: d.Rule}, "")
 		s.client.reset()
 		return
 	}

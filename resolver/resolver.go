@@ -56,6 +56,7 @@ type Config struct {
 	Bind   func(name dnsname.Name, addrs []netip.Addr, ttl time.Duration) error
 	Record func(*flowlog.Event)
 	IPv6   bool          // whether there is a way out over IPv6; without one AAAA has no data
+	Audit  bool          // what is denied is recorded, and answered as upstreams do (audit.go)
 	Grace  time.Duration // how long past its TTL an answer may be served when upstreams fail
 
 	Now      func() time.Time // time.Now when nil
@@ -68,11 +69,12 @@ type Exchange func(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns
 
 // Resolver answers questions. It is safe for concurrent use.
 type Resolver struct {
-	cfg     Config
-	never   netset.Set
-	private netset.Set
-	slots   chan struct{}
-	asking  shares // of what is not in the cache
+	cfg      Config
+	never    netset.Set
+	private  netset.Set
+	slots    chan struct{}
+	asking   shares // of what is not in the cache
+	relaying shares // of what audit mode binds without a rule
 
 	mu     sync.Mutex
 	cache  map[question]*answer
@@ -94,8 +96,9 @@ type answer struct {
 	rcode    int
 	ttl      time.Duration
 	expires  time.Time
-	usable   time.Time   // until when it may be served because no upstream answers
-	filtered flow.Reason // why addresses are missing, NotDecided when none are
+	usable   time.Time    // until when it may be served because no upstream answers
+	filtered flow.Reason  // why addresses are missing, NotDecided when none are
+	withheld []netip.Addr // those, in audit mode: they are told and not bound
 }
 
 type flight struct {
@@ -115,7 +118,7 @@ func New(cfg Config) *Resolver {
 	return &Resolver{
 		cfg: cfg, never: netset.Never(), private: netset.Private(), slots: make(chan struct{}, upstreamSlot),
 		cache: make(map[question]*answer), hots: make(map[string]*hotAnswer), flying: make(map[question]*flight), told: make(map[denial]time.Time),
-		asking: shares{of: make(map[netip.Addr]share)},
+		asking: shares{of: make(map[netip.Addr]share)}, relaying: shares{of: make(map[netip.Addr]share)},
 	}
 }
 
@@ -327,6 +330,9 @@ func (r *Resolver) filter(a *answer) {
 		reason := r.refuses(addr, res)
 		if reason != flow.NotDecided {
 			a.filtered = reason
+			if r.cfg.Audit {
+				a.withheld = append(a.withheld, addr)
+			}
 		}
 		return reason != flow.NotDecided
 	})

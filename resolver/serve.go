@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,7 +92,7 @@ func (r *Resolver) answer(q *dns.Msg, src netip.Addr) *dns.Msg {
 		return m
 	case q.Question[0].Qclass != dns.ClassINET:
 		m.Rcode = dns.RcodeRefused
-		return m
+		return r.denied(m, q, src)
 	}
 	if opt := q.IsEdns0(); opt != nil {
 		m.SetEdns0(udpSize, false)
@@ -100,22 +101,22 @@ func (r *Resolver) answer(q *dns.Msg, src netip.Addr) *dns.Msg {
 	name, err := dnsname.Parse(q.Question[0].Name)
 	if err != nil {
 		r.deny(src, dnsname.Name{}, q.Question[0].Name, flow.InvalidName)
-		return negative(m, dns.RcodeNameError)
+		return r.denied(negative(m, dns.RcodeNameError), q, src)
 	}
 	rules := r.cfg.Rules()
 	if len(rules.Openings(name, r.cfg.Now())) == 0 {
 		if rules.HasBelow(name) {
-			return negative(m, dns.RcodeSuccess) // RFC 8020: below a name that does not exist there is none
+			return r.denied(negative(m, dns.RcodeSuccess), q, src) // RFC 8020: below a name that does not exist there is none
 		}
 		r.deny(src, name, "", flow.NameNotAllowed)
-		return negative(m, dns.RcodeNameError)
+		return r.denied(negative(m, dns.RcodeNameError), q, src)
 	}
 	switch {
 	case typ == dns.TypeHTTPS || typ == dns.TypeSVCB || typ == dns.TypeAAAA && !r.cfg.IPv6:
 		return negative(m, dns.RcodeSuccess)
 	case typ != dns.TypeA && typ != dns.TypeAAAA:
 		r.deny(src, name, "", flow.TypeNotAllowed)
-		return negative(m, dns.RcodeSuccess)
+		return r.denied(negative(m, dns.RcodeSuccess), q, src)
 	}
 	asked := question{name, typ}
 	if !r.cached(asked) && !r.asking.take(src, r.cfg.Now()) {
@@ -127,7 +128,7 @@ func (r *Resolver) answer(q *dns.Msg, src netip.Addr) *dns.Msg {
 	if err != nil {
 		r.deny(src, name, "", flow.UpstreamFailed)
 		m.Rcode = dns.RcodeServerFailure
-		return m
+		return r.denied(m, q, src)
 	}
 	if a.filtered != flow.NotDecided {
 		r.deny(src, name, "", a.filtered)
@@ -147,10 +148,10 @@ func (r *Resolver) positive(m, q *dns.Msg, a *answer, typ uint16) *dns.Msg {
 		})
 		owner = c.Target
 	}
-	if len(a.addrs) == 0 {
+	if len(a.addrs)+len(a.withheld) == 0 {
 		return negative(m, a.rcode)
 	}
-	for _, addr := range a.addrs {
+	for _, addr := range slices.Concat(a.addrs, a.withheld) {
 		h := dns.RR_Header{Name: owner, Rrtype: typ, Class: dns.ClassINET, Ttl: ttl}
 		if typ == dns.TypeA {
 			m.Answer = append(m.Answer, &dns.A{Hdr: h, A: addr.AsSlice()})
@@ -206,6 +207,8 @@ func (r *Resolver) deny(src netip.Addr, name dnsname.Name, raw string, reason fl
 	e := flowlog.Event{
 		At: now, Path: "resolver", Decision: flow.Decision{Reason: reason},
 		Flow: flow.Flow{Src: src, Transport: flow.TCP, App: flow.TLS, Name: name},
+		// What asks too much is not answered in audit mode either.
+		Refused: reason == flow.Overload,
 	}
 	if raw != "" {
 		e.SetName([]byte(raw))

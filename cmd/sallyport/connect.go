@@ -19,7 +19,7 @@ import (
 // forKernel are the flags of gateway that speak of what --connect does not
 // touch.
 var forKernel = []string{
-	"inside", "outside", "state", "mark-mask", "queue", "queues", "log-group", "proxy-port", "grace", "no-masquerade", "metrics", "check", "off",
+	"inside", "outside", "state", "mark-mask", "queue", "queues", "log-group", "proxy-port", "grace", "no-masquerade", "metrics", "check", "off", "audit",
 }
 
 // runConnect is gateway --connect: the same decisions on a socket.

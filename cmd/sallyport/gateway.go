@@ -50,6 +50,9 @@ those already proved. gateway --off takes everything away that is ours.
 It needs CAP_NET_ADMIN (nftables, routing), CAP_NET_RAW (resets) and
 CAP_NET_BIND_SERVICE (port 53); run it as root or give it these three.
 
+With --audit it refuses nothing: every flow is decided and recorded as always, and
+what is denied passes all the same, with "enforced":false in its record.
+
 With --connect it is a proxy instead, for clients that are told of it by
 HTTPS_PROXY and HTTP_PROXY: the same decisions and records on a socket, without
 privileges and without a change to this host. It reads its files at the start
@@ -58,6 +61,7 @@ and ends with its connections.
 Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 		Example: `  sallyport gateway --cluster cluster.yaml --inside eth1 --outside eth0
   sallyport gateway --cluster cluster.yaml --inside eth1 --outside eth0 --check
+  sallyport gateway --cluster cluster.yaml --inside eth1 --outside eth0 --audit
   sallyport gateway --off
   sallyport gateway --cluster cluster.yaml --connect 127.0.0.1:3128`,
 		Args: cobra.NoArgs,
@@ -151,6 +155,7 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 	f.BoolVar(&noMasquerade, "no-masquerade", false, "do not hide the cluster behind the outside interface's address")
 	f.StringVar(&explicit, "connect", "", "be a proxy on this `address:port` instead, such as 127.0.0.1:3128, without privileges")
 	f.StringVar(&as, "as", "nodes", "with --connect: the `sources` that clients on this host's loopback belong to, nodes or pods")
+	f.BoolVar(&opt.Audit, "audit", false, "refuse nothing: record what would be denied, and let it pass")
 	f.BoolVar(&check, "check", false, "say whether a gateway would start here, and change nothing")
 	f.BoolVar(&off, "off", false, "stop the gateway and remove everything that is ours from this host")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")

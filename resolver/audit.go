@@ -1,0 +1,90 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package resolver
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"github.com/sallyport/sallyport/dnsname"
+)
+
+// denied returns what a client is told whose question was denied: refusal, or in
+// audit mode what an upstream says. When none says anything, the client is told
+// that the server failed, as it would be without us.
+func (r *Resolver) denied(refusal, q *dns.Msg, src netip.Addr) *dns.Msg {
+	if !r.cfg.Audit {
+		return refusal
+	}
+	msg, err := r.relay(q, src)
+	if err != nil {
+		m := new(dns.Msg)
+		return m.SetRcode(q, dns.RcodeServerFailure)
+	}
+	return msg
+}
+
+// relay asks the upstreams of the name's zone what the client asks, of whatever
+// class and type, and returns the first answer as it came. Where it has the
+// addresses of a name without a rule, they are bound, so that the record of the
+// connection that follows has the name; no rule opens anything there. A source that
+// asks more than its share is answered, and what it asks is not bound: that is
+// where memory grows.
+func (r *Resolver) relay(q *dns.Msg, src netip.Addr) (*dns.Msg, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*queryTimeout)
+	defer cancel()
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ask := q.Copy()
+	if opt := ask.IsEdns0(); opt != nil {
+		opt.SetUDPSize(udpSize)
+	}
+	question := q.Question[0]
+	name, err := dnsname.Parse(question.Name) // not one that rules know: asked of the general upstreams
+	valid := err == nil
+	var last error
+	for _, server := range upstreams(r.cfg.Resolve(), name) {
+		msg, err := r.cfg.Exchange(ctx, server, ask)
+		switch {
+		case err != nil:
+			last = fmt.Errorf("upstream %s: %w", server, err)
+			continue
+		case len(msg.Question) != 1 || msg.Question[0].Qtype != question.Qtype || msg.Question[0].Qclass != question.Qclass:
+			last = fmt.Errorf("upstream %s: answers another question", server)
+			continue
+		}
+		if valid && question.Qclass == dns.ClassINET {
+			r.bindRelayed(name, question.Qtype, msg, src)
+		}
+		msg.Id, msg.Question, msg.Compress = q.Id, slices.Clone(q.Question), true
+		return msg, nil
+	}
+	if last == nil {
+		last = fmt.Errorf("there is no upstream for %s", question.Name)
+	}
+	return nil, last
+}
+
+// bindRelayed binds the addresses in an answer about a name that no rule knows. A
+// name with a rule is bound by resolve alone, with what it may lead to.
+func (r *Resolver) bindRelayed(name dnsname.Name, typ uint16, msg *dns.Msg, src netip.Addr) {
+	now := r.cfg.Now()
+	if typ != dns.TypeA && typ != dns.TypeAAAA || len(r.cfg.Rules().Openings(name, now)) > 0 {
+		return
+	}
+	a := &answer{ttl: maxTTL}
+	if found, _ := a.follow(msg, name, typ); !found || !r.relaying.take(src, now) {
+		return
+	}
+	// Without it the record lacks a name, and the client has its answer.
+	_ = r.cfg.Bind(name, a.addrs, max(a.ttl, minTTL))
+}
