@@ -80,6 +80,12 @@ func (privateError) Reason() flow.Reason { return flow.PrivateAddress }
 // start runs a proxy whose limits are short; the test ends when it has ended.
 func start(t *testing.T, limits Limits) *rig {
 	t.Helper()
+	return startIn(t, limits, false)
+}
+
+// startIn is start, for a proxy in audit mode or one that enforces.
+func startIn(t *testing.T, limits Limits, audit bool) *rig {
+	t.Helper()
 	r := &rig{
 		World: proxytest.New(t), rules: defaultRules(),
 		names: map[string][]netip.Addr{
@@ -111,7 +117,7 @@ func start(t *testing.T, limits Limits) *rig {
 		Record: r.Record, End: r.End,
 		Own:    func() netset.Set { return netset.OfAddrs(addrOwn) },
 		Dial:   r.DialServer,
-		Limits: limits,
+		Limits: limits, Audit: audit,
 	})
 	// Behind the end of Serve, which comes first among what is cleaned up.
 	t.Cleanup(func() {

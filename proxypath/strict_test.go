@@ -20,8 +20,10 @@ import (
 
 // strictly starts a proxy to which the kernel has sent connections to 20.0.0.1:443,
 // because a name that leads there has a strict rule.
-func strictly(t *testing.T, limits Limits) *rig {
-	r := start(t, limits)
+func strictly(t *testing.T, limits Limits) *rig { return strictlyIn(t, limits, false) }
+
+func strictlyIn(t *testing.T, limits Limits, audit bool) *rig {
+	r := startIn(t, limits, audit)
 	strict, cdn := allow("a", "a.example", flow.ProtoHTTPS, 443), allow("b", "b.example", flow.ProtoHTTPS, 443)
 	strict.Strict = true
 	gone, loop, plain := allow("gone", "gone.example", flow.ProtoHTTPS, 443), allow("loop", "loop.example", flow.ProtoHTTPS, 443), allow("plain", "a.example", flow.ProtoHTTP, 443)
