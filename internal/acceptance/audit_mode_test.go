@@ -185,6 +185,13 @@ func TestAuditRecordsWhatWouldBeDeniedAndLetsItPass(t *testing.T) {
 	if err := s.gateway.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	for _, target := range []client.Target{
+		{Kind: client.HTTPS, Name: "mcr.microsoft.com", Addr: s.Plan.Shared, Port: 443, TLS: client.TLS{Unverified: true}},
+		{Kind: client.HTTP, Name: "security.ubuntu.com", Addr: s.Plan.Addrs["security.ubuntu.com"][0], Port: 80},
+		{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000},
+	} {
+		s.reach(fmt.Sprintf("%s to %s while the gateway is gone", target.Kind, target.Addr), target, true)
+	}
 	s.gateway = enforcing
 	s.start()
 	intact(t, n, under[:1])
