@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -82,9 +83,34 @@ func (r *Resolver) bindRelayed(name dnsname.Name, typ uint16, msg *dns.Msg, src 
 		return
 	}
 	a := &answer{ttl: maxTTL}
-	if found, _ := a.follow(msg, name, typ); !found || !r.relaying.take(src, now) {
+	if found, _ := a.follow(msg, name, typ); !found {
+		return
+	}
+	ttl, asked := max(a.ttl, minTTL), question{name, typ}
+	if r.isBound(asked, a.addrs, now) || !r.relaying.take(src, now) {
 		return
 	}
 	// Without it the record lacks a name, and the client has its answer.
-	_ = r.cfg.Bind(name, a.addrs, max(a.ttl, minTTL))
+	if r.cfg.Bind(name, a.addrs, ttl) == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.bound) >= maxCache {
+			clear(r.bound)
+		}
+		r.bound[asked] = boundFor{a.addrs, now.Add(ttl)}
+	}
+}
+
+// boundFor is what was bound, and until when that need not be done again: what is
+// relayed is in no cache, and each binding is a line in a file.
+type boundFor struct {
+	addrs []netip.Addr
+	until time.Time
+}
+
+func (r *Resolver) isBound(asked question, addrs []netip.Addr, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.bound[asked]
+	return now.Before(b.until) && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !slices.Contains(b.addrs, a) })
 }

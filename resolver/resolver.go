@@ -80,7 +80,8 @@ type Resolver struct {
 	cache  map[question]*answer
 	flying map[question]*flight
 	told   map[denial]time.Time
-	rules  uint64 // how often Forget was called: an answer from before is not kept
+	bound  map[question]boundFor // what audit mode has bound without a rule
+	rules  uint64                // how often Forget was called: an answer from before is not kept
 }
 
 type question struct {
@@ -116,7 +117,7 @@ func New(cfg Config) *Resolver {
 	}
 	return &Resolver{
 		cfg: cfg, never: netset.Never(), private: netset.Private(), slots: make(chan struct{}, upstreamSlot),
-		cache: make(map[question]*answer), flying: make(map[question]*flight), told: make(map[denial]time.Time),
+		cache: make(map[question]*answer), flying: make(map[question]*flight), told: make(map[denial]time.Time), bound: make(map[question]boundFor),
 		asking: shares{of: make(map[netip.Addr]share)}, relaying: shares{of: make(map[netip.Addr]share)},
 	}
 }
