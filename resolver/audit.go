@@ -50,10 +50,10 @@ func (r *Resolver) relay(q *dns.Msg, src netip.Addr) (*dns.Msg, error) {
 		opt.SetUDPSize(udpSize)
 	}
 	question := q.Question[0]
-	name, err := dnsname.Parse(question.Name) // not one that rules know: asked of the general upstreams
+	name, err := dnsname.Parse(question.Name)
 	valid := err == nil
 	var last error
-	for _, server := range upstreams(r.cfg.Resolve(), name) {
+	for _, server := range upstreams(r.cfg.Resolve(), hostPart(question.Name)) {
 		msg, err := r.cfg.Exchange(ctx, server, ask)
 		switch {
 		case err != nil:
@@ -73,6 +73,17 @@ func (r *Resolver) relay(q *dns.Msg, src netip.Addr) (*dns.Msg, error) {
 		last = fmt.Errorf("there is no upstream for %s", question.Name)
 	}
 	return nil, last
+}
+
+// hostPart returns the longest end of a name that is a host name, for the zone that
+// it is in: a service's name has underscores in front (RFC 2782).
+func hostPart(name string) dnsname.Name {
+	for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
+		if n, err := dnsname.Parse(name[off:]); err == nil {
+			return n
+		}
+	}
+	return dnsname.Name{}
 }
 
 // bindRelayed binds the addresses in an answer about a name that no rule knows. A

@@ -87,7 +87,11 @@ func TestAuditAsksTheUpstreamsOfTheZone(t *testing.T) {
 	if want := []string{zone.String() + " x.corp.example. A"}; !slices.Equal(r.asked, want) {
 		t.Errorf("asked %v, want %v", r.asked, want)
 	}
-	r.wantReasons(flow.NameNotAllowed)
+	r.ask("_ldap._tcp.corp.example.", dns.TypeSRV)
+	if want := zone.String() + " _ldap._tcp.corp.example. SRV"; r.asked[1] != want {
+		t.Errorf("asked %v, want %s", r.asked[1], want)
+	}
+	r.wantReasons(flow.NameNotAllowed, flow.InvalidName)
 	r.down(errDown)
 	if m := r.ask("x.corp.example.", dns.TypeA); m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("answer %v", m)
