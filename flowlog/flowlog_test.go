@@ -60,6 +60,25 @@ func write(t *testing.T, l *Log) (records []map[string]any) {
 	return records
 }
 
+// A denial that has passed says so, and no other record says anything about it.
+func TestAuditMarksWhatHasPassed(t *testing.T) {
+	for _, audit := range []bool{false, true} {
+		l := New("run1", aProgram, NewFlows())
+		l.Audit = audit
+		l.Decide(event(flow.Allow, flow.RuleMatched, 1000))
+		l.Decide(event(flow.Deny, flow.NameNotAllowed, 1001))
+		refused := event(flow.Deny, flow.OutOfState, 1002)
+		refused.Refused = true
+		l.Decide(refused)
+		for i, r := range write(t, l) {
+			got, said := r["enforced"]
+			if want := audit && i == 1; said != want || said && got != false {
+				t.Errorf("audit %t: record %d says %v", audit, i, got)
+			}
+		}
+	}
+}
+
 func TestADecisionAndItsCloseAreJoined(t *testing.T) {
 	l := New("run1", aProgram, NewFlows())
 	l.Decide(event(flow.Allow, flow.RuleMatched, 1000))

@@ -120,6 +120,7 @@ func TestAuditLetsAHelloPassThatNewRulesRefuse(t *testing.T) {
 	next := decide.New(&program.Program{})
 	s.h.judge.Rules = func() *decide.Snapshot { return next }
 	s.want(s.server(first+uint32(len(hello)), nil), released)
+	s.want(s.client(first+uint32(len(hello)), []byte("more")), repeated)
 	if len(s.events) != 2 || s.events[1].Decision.Reason != flow.NameNotAllowed || len(s.resets) != 0 {
 		t.Errorf("records %+v, resets %v", s.events, s.resets)
 	}

@@ -384,6 +384,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 		if h.judge.Rules() != held.rules && !h.stillAllowed(key, held) {
 			if h.audit {
 				h.pass(id, mark, h.marks.Released())
+				h.fresh[key] = struct{}{}
 			} else {
 				h.drop(id, mark)
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -49,10 +50,10 @@ func (r *Resolver) relay(q *dns.Msg, src netip.Addr) (*dns.Msg, error) {
 		opt.SetUDPSize(udpSize)
 	}
 	question := q.Question[0]
-	name, err := dnsname.Parse(question.Name) // not one that rules know: asked of the general upstreams
+	name, err := dnsname.Parse(question.Name)
 	valid := err == nil
 	var last error
-	for _, server := range upstreams(r.cfg.Resolve(), name) {
+	for _, server := range upstreams(r.cfg.Resolve(), hostPart(question.Name)) {
 		msg, err := r.cfg.Exchange(ctx, server, ask)
 		switch {
 		case err != nil:
@@ -74,6 +75,17 @@ func (r *Resolver) relay(q *dns.Msg, src netip.Addr) (*dns.Msg, error) {
 	return nil, last
 }
 
+// hostPart returns the longest end of a name that is a host name, for the zone that
+// it is in: a service's name has underscores in front (RFC 2782).
+func hostPart(name string) dnsname.Name {
+	for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
+		if n, err := dnsname.Parse(name[off:]); err == nil {
+			return n
+		}
+	}
+	return dnsname.Name{}
+}
+
 // bindRelayed binds the addresses in an answer about a name that no rule knows. A
 // name with a rule is bound by resolve alone, with what it may lead to.
 func (r *Resolver) bindRelayed(name dnsname.Name, typ uint16, msg *dns.Msg, src netip.Addr) {
@@ -82,9 +94,34 @@ func (r *Resolver) bindRelayed(name dnsname.Name, typ uint16, msg *dns.Msg, src 
 		return
 	}
 	a := &answer{ttl: maxTTL}
-	if found, _ := a.follow(msg, name, typ); !found || !r.relaying.take(src, now) {
+	if found, _ := a.follow(msg, name, typ); !found {
+		return
+	}
+	ttl, asked := max(a.ttl, minTTL), question{name, typ}
+	if r.isBound(asked, a.addrs, now) || !r.relaying.take(src, now) {
 		return
 	}
 	// Without it the record lacks a name, and the client has its answer.
-	_ = r.cfg.Bind(name, a.addrs, max(a.ttl, minTTL))
+	if r.cfg.Bind(name, a.addrs, ttl) == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.bound) >= maxCache {
+			clear(r.bound)
+		}
+		r.bound[asked] = boundFor{a.addrs, now.Add(ttl)}
+	}
+}
+
+// boundFor is what was bound, and until when that need not be done again: what is
+// relayed is in no cache, and each binding is a line in a file.
+type boundFor struct {
+	addrs []netip.Addr
+	until time.Time
+}
+
+func (r *Resolver) isBound(asked question, addrs []netip.Addr, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.bound[asked]
+	return now.Before(b.until) && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !slices.Contains(b.addrs, a) })
 }

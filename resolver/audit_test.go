@@ -4,6 +4,7 @@
 package resolver
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -86,7 +87,11 @@ func TestAuditAsksTheUpstreamsOfTheZone(t *testing.T) {
 	if want := []string{zone.String() + " x.corp.example. A"}; !slices.Equal(r.asked, want) {
 		t.Errorf("asked %v, want %v", r.asked, want)
 	}
-	r.wantReasons(flow.NameNotAllowed)
+	r.ask("_ldap._tcp.corp.example.", dns.TypeSRV)
+	if want := zone.String() + " _ldap._tcp.corp.example. SRV"; r.asked[1] != want {
+		t.Errorf("asked %v, want %s", r.asked[1], want)
+	}
+	r.wantReasons(flow.NameNotAllowed, flow.InvalidName)
 	r.down(errDown)
 	if m := r.ask("x.corp.example.", dns.TypeA); m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("answer %v", m)
@@ -95,10 +100,15 @@ func TestAuditAsksTheUpstreamsOfTheZone(t *testing.T) {
 
 // Whoever asks for one name after the other fills no table with them.
 func TestAuditBindsNoMoreThanASourcesShare(t *testing.T) {
-	r := watching(t, "evil.example. 60 IN A 20.1.1.1")
-	for range newBurst + 50 {
-		if m := r.ask("evil.example.", dns.TypeA); len(addrs(m)) != 1 {
-			t.Fatalf("answer %v", m)
+	r := watching(t)
+	for i := range newBurst + 50 {
+		name := fmt.Sprintf("n%d.evil.example.", i)
+		rr, _ := dns.NewRR(name + " 60 IN A 20.1.1.1")
+		r.zone = []dns.RR{rr}
+		for range 3 { // again within its time, it is bound already
+			if m := r.ask(name, dns.TypeA); len(addrs(m)) != 1 {
+				t.Fatalf("answer %v", m)
+			}
 		}
 	}
 	if len(r.bound) != newBurst {

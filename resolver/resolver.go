@@ -81,7 +81,8 @@ type Resolver struct {
 	hots   map[string]*hotAnswer // of what is in cache, by hotKey
 	flying map[question]*flight
 	told   map[denial]time.Time
-	rules  uint64 // how often Forget was called: an answer from before is not kept
+	bound  map[question]boundFor // what audit mode has bound without a rule
+	rules  uint64                // how often Forget was called: an answer from before is not kept
 }
 
 type question struct {
@@ -118,6 +119,7 @@ func New(cfg Config) *Resolver {
 	return &Resolver{
 		cfg: cfg, never: netset.Never(), private: netset.Private(), slots: make(chan struct{}, upstreamSlot),
 		cache: make(map[question]*answer), hots: make(map[string]*hotAnswer), flying: make(map[question]*flight), told: make(map[denial]time.Time),
+		bound:  make(map[question]boundFor),
 		asking: shares{of: make(map[netip.Addr]share)}, relaying: shares{of: make(map[netip.Addr]share)},
 	}
 }

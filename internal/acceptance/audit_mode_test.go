@@ -185,6 +185,13 @@ func TestAuditRecordsWhatWouldBeDeniedAndLetsItPass(t *testing.T) {
 	if err := s.gateway.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	for _, target := range []client.Target{
+		{Kind: client.HTTPS, Name: "mcr.microsoft.com", Addr: s.Plan.Shared, Port: 443, TLS: client.TLS{Unverified: true}},
+		{Kind: client.HTTP, Name: "security.ubuntu.com", Addr: s.Plan.Addrs["security.ubuntu.com"][0], Port: 80},
+		{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000},
+	} {
+		s.reach(fmt.Sprintf("%s to %s while the gateway is gone", target.Kind, target.Addr), target, true)
+	}
 	s.gateway = enforcing
 	s.start()
 	intact(t, n, under[:1])
@@ -216,4 +223,51 @@ func (s *site) watched(bytes int, name string) download {
 	})
 	time.Sleep(200 * time.Millisecond) // under way
 	return d
+}
+
+// TestAuditLetsASourcePassThatIsNotTheClusters sends from an address that the
+// description does not know, whose answers come back by this host's translation.
+func TestAuditLetsASourcePassThatIsNotTheClusters(t *testing.T) {
+	s := newSite(t, example(t, "seed.yaml"), nil)
+	s.gateway = s.Firewall(binary, "gateway", "--cluster", s.file, "--audit")
+	s.start()
+	pod := netip.MustParseAddr("10.99.0.9")
+	s.script(s.Node, "ip addr add "+pod.String()+"/32 dev lo")
+	s.script(s.Gateway, "ip route add "+pod.String()+" via "+s.Plan.Sources[0].String())
+	s.reach("from a source that is not known", client.Target{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000, Source: pod}, true)
+	r := s.awaitRecord("it", func(r lab.Record) bool { return strings.HasPrefix(r.Source, pod.String()) })
+	if r.Reason != "source-not-allowed" || r.Enforced == nil || *r.Enforced {
+		t.Errorf("record %+v", r)
+	}
+}
+
+// TestAuditWithOneInterfaceIsNoOpenRelay lets the cluster pass, and nobody who
+// shares its wire.
+func TestAuditWithOneInterfaceIsNoOpenRelay(t *testing.T) {
+	need(t, "curl", "ping")
+	s := newSite(t, example(t, "seed.yaml"), one)
+	s.gateway = s.Firewall(binary, "gateway", "--cluster", s.file, "--audit")
+	s.start()
+	s.reach("an allowed name", client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}, true)
+	s.reach("a name without a rule", client.Target{Kind: client.HTTPS, Name: "www." + lab.AttackerZone, Port: 443}, true)
+	s.reach("an unbound address", client.Target{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000}, true)
+
+	gw := s.Plan.Gateway.String()
+	s.script(s.Internet.Agent, "ip addr add 192.0.2.9/32 dev lo")
+	s.script(s.Gateway, "ip route add 192.0.2.9 dev eth0")
+	s.script(s.Internet.Agent, "ip route add 203.0.113.77 via "+gw+" dev gw0 onlink")
+	for _, argv := range [][]string{
+		{"curl", "-sS", "--interface", "192.0.2.9", "--max-time", "0.5", "http://203.0.113.77:8080/"},
+		{"ping", "-c", "1", "-W", "1", "-I", "192.0.2.9", "203.0.113.77"},
+	} {
+		if _, err := s.Internet.Run(t.Context(), lab.Cmd{Argv: argv}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dest := range []string{"203.0.113.77:8080", "203.0.113.77"} {
+		r := s.awaitRecord("the stranger to "+dest, func(r lab.Record) bool { return strings.HasPrefix(r.Source, "192.0.2.9") && r.Dest == dest })
+		if r.Reason != "source-not-allowed" || r.Enforced != nil {
+			t.Errorf("record %+v", r)
+		}
+	}
 }

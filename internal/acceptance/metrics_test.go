@@ -55,7 +55,7 @@ func TestTheGatewayTellsItsNumbers(t *testing.T) {
 		`sallyport_bindings [1-9]`, `sallyport_open_flows [0-9]`, `sallyport_held_flows [0-9]`, `sallyport_queue_packets [0-9]`,
 		`sallyport_hold_seconds_bucket\{le="0.1"\} [1-9]`, `sallyport_conntrack_entries [1-9]`, `sallyport_conntrack_entries_limit [1-9]`,
 		`sallyport_table_packets_total\{counter="denied"\} [1-9]`, `sallyport_last_reload_successful 1`, `sallyport_generation 0`,
-		`sallyport_rules\{edition="2020-05-26"\} [1-9]`, `sallyport_scrape_errors 0`, `sallyport_records_dropped_total 0`,
+		`sallyport_rules\{edition="2020-05-26"\} [1-9]`, `sallyport_scrape_errors 0`, `sallyport_audit 0`, `sallyport_records_dropped_total 0`,
 		`process_resident_memory_bytes [1-9]`, `sallyport_queue_dropped_total 0`,
 	} {
 		if !regexp.MustCompile(want).MatchString(body) {
