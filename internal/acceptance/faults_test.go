@@ -130,21 +130,30 @@ func TestAFullConnectionTableIsClosed(t *testing.T) {
 		t.Skipf("the connection table has %d places, too many to fill in a test", size)
 	}
 	s := withGateway(t, example(t, "seed.yaml"))
-	var full strings.Builder
-	for i := range size + 1000 {
-		src, port := i/60_000, 1+i%60_000
-		fmt.Fprintf(&full, "-A -t 600 -u SEEN_REPLY,ASSURED -s 198.18.%d.1 -d 198.19.0.1 -r 198.19.0.1 -q 198.18.%d.1 -p tcp --sport %d --dport 443 --reply-port-src 443 --reply-port-dst %d --state ESTABLISHED\n",
-			src, src, port, port)
+	connections := func(first, behind int) string {
+		var b strings.Builder
+		for i := first; i < behind; i++ {
+			src, port := i/60_000, 1+i%60_000
+			fmt.Fprintf(&b, "-A -t 600 -u SEEN_REPLY,ASSURED -s 198.18.%d.1 -d 198.19.0.1 -r 198.19.0.1 -q 198.18.%d.1 -p tcp --sport %d --dport 443 --reply-port-src 443 --reply-port-dst %d --state ESTABLISHED\n",
+				src, src, port, port)
+		}
+		file := filepath.Join(t.TempDir(), "connections")
+		write(t, file, []byte(b.String()))
+		return file
 	}
-	file := filepath.Join(t.TempDir(), "connections")
-	write(t, file, []byte(full.String()))
+	full, more := connections(0, size), connections(size, size+1000)
 	a, err := s.Ask(t.Context(), client.Question{Name: "packages.microsoft.com"})
 	if err != nil || len(a.Addrs) == 0 {
 		t.Fatalf("%+v %v", a, err)
 	}
 	const n = 8 << 20
 	under := s.downloads(n, "mcr.microsoft.com")
-	if _, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"conntrack", "-R", file}}); err != nil { // it ends when there is no room
+	if _, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"conntrack", "-R", full}}); err != nil { // it ends when there is no room
+		t.Fatal(err)
+	}
+	// The gateway's own questions end, and whatever does makes room.
+	filler, err := s.Gateway.Start(t.Context(), lab.Cmd{Argv: []string{"sh", "-c", "while :; do conntrack -R " + more + " 2>/dev/null; done"}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if have, err := strconv.Atoi(s.onHost("conntrack", "-C")); err != nil || have < size-100 {
@@ -154,6 +163,9 @@ func TestAFullConnectionTableIsClosed(t *testing.T) {
 	s.reach("the attacker", client.Target{Kind: client.TCP, Addr: s.Plan.Attacker, Port: 9000}, false)
 	s.reach("a new flow without a place", byName, false)
 	intact(t, n, under)
+	if err := filler.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	s.onHost("conntrack", "-D", "-d", "198.19.0.1")
 	s.back(byName, 5*time.Second)
 }
