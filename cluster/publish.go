@@ -18,10 +18,6 @@ import (
 // tag of that name does.
 const internetWord = "Internet"
 
-// everyAddress is what is written for everybody; nothing is published for
-// everybody unless one of these words says so.
-var everyAddress = netset.Of(netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
-
 func (v *validator) publish() {
 	lines := map[string]int{}
 	for i := range v.raw.Gateway.Publish {
@@ -53,19 +49,11 @@ func (v *validator) publication(raw *rawPublish, key string) (p Publish, ok bool
 	if len(v.list) > before || p.Port == 0 || !p.To.IsValid() || p.From.IsEmpty() || p.Reason == "" {
 		return Publish{}, false
 	}
-	if !p.From.Overlaps(familyOf(p.To.Addr())) {
+	if !p.From.Overlaps(netset.Family(p.To.Addr())) {
 		v.add(raw.From.place, key+"from", "write who may in the family of to", "%s has no address that could reach %s", p.From, p.To.Addr())
 		return Publish{}, false
 	}
 	return p, true
-}
-
-// familyOf returns every address of a's family.
-func familyOf(a netip.Addr) netset.Set {
-	if a.Is4() {
-		return netset.Of(netip.PrefixFrom(netip.IPv4Unspecified(), 0))
-	}
-	return netset.Of(netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 }
 
 // onePort reads one port of TCP or UDP.
@@ -139,7 +127,7 @@ func (v *validator) from(list texts, key string) netset.Set {
 	own := v.c.Inside()
 	for _, t := range list.items {
 		if t.s == internetWord {
-			out = out.Union(everyAddress.Minus(netset.Private()))
+			out = out.Union(netset.All().Minus(netset.Private()))
 			continue
 		}
 		p, err := netset.ParsePrefix(t.s)

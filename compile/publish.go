@@ -48,7 +48,7 @@ func (b *builder) inwards(private, public string) {
 		if led[lb] {
 			continue
 		}
-		d := dnat{proto: "tcp", port: "PORT", to: lb.String(), addr: lb, toPort: "PORT", from: everywhere(lb)}
+		d := dnat{proto: "tcp", port: "PORT", to: lb.String(), addr: lb, toPort: "PORT", from: netset.Family(lb)}
 		b.pasted("dnat-"+lb.String(), fmt.Sprintf(
 			"Bring traffic for the load balancer %s in through the gateway, or its replies are dropped: the reply would leave by the default route. Let clients reach %s instead of it",
 			lb, public),
@@ -72,14 +72,6 @@ type dnat struct {
 	from                    netset.Set
 }
 
-// everywhere returns every address of a's family.
-func everywhere(a netip.Addr) netset.Set {
-	if a.Is4() {
-		return netset.Of(netip.PrefixFrom(netip.IPv4Unspecified(), 0))
-	}
-	return netset.Of(netip.PrefixFrom(netip.IPv6Unspecified(), 0))
-}
-
 // nft writes the rules. What is matched is the private address, since a virtual
 // machine never sees its public one, and the source becomes the host's, so that
 // the answer comes back.
@@ -89,7 +81,7 @@ func (d dnat) nft(private string) string {
 		ip, private = "ip6", "$GATEWAY_PRIVATE_ADDRESS6"
 	}
 	from := ""
-	if all := everywhere(d.addr); !d.from.Covers(all) {
+	if all := netset.Family(d.addr); !d.from.Covers(all) {
 		from = fmt.Sprintf("%s saddr { %s } ", ip, strings.Join(d.from.Intersect(all).Texts(), ", "))
 	}
 	return fmt.Sprintf(`nft add table %[1]s ingress

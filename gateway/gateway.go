@@ -374,10 +374,10 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 		// be garbage beside it, and not as much again.
 		defer debug.SetGCPercent(debug.SetGCPercent(50))
 	}
-	debug.FreeOSMemory() // what reading and compiling took
 	if ready != nil {
 		ready()
 	}
+	debug.FreeOSMemory() // what reading and compiling took
 	wg.Wait()
 	close(recordsDone)
 	writer.Wait()

@@ -31,7 +31,7 @@ func Released(m Marks) ([]Running, error) {
 			return nil, fmt.Errorf("list conntrack flows: %w", err)
 		}
 		for i := range flows {
-			r := Running{Tuple: tupleOf(&flows[i])}
+			r := Running{Tuple: tupleOf(flows[i].TupleOrig)}
 			if uint32(flows[i].Status)&ctStatusDNAT != 0 {
 				r.Led = behind(&flows[i])
 			}
@@ -41,16 +41,14 @@ func Released(m Marks) ([]Running, error) {
 	return out, nil
 }
 
-func tupleOf(f *conntrack.Flow) flowlog.Tuple { return tuple(f.TupleOrig) }
-
 // behind returns a flow as it leaves this host: what its answers are, turned round.
 func behind(f *conntrack.Flow) flowlog.Tuple {
-	t := tuple(f.TupleReply)
+	t := tupleOf(f.TupleReply)
 	t.Src, t.Dst = t.Dst, t.Src
 	return t
 }
 
-func tuple(t conntrack.Tuple) flowlog.Tuple {
+func tupleOf(t conntrack.Tuple) flowlog.Tuple {
 	return flowlog.Tuple{
 		Transport: flow.Transport(t.Proto.Protocol),
 		Src:       netip.AddrPortFrom(t.IP.SourceAddress.Unmap(), t.Proto.SourcePort),

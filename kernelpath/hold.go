@@ -202,7 +202,7 @@ func (h *hold) connect(id, mark uint32, p *packet) {
 
 // segment takes a client's segment with payload.
 func (h *hold) segment(id, mark uint32, p *packet) {
-	key := flowKey{netip.AddrPortFrom(p.src, p.srcPort), netip.AddrPortFrom(p.dst, p.dstPort)}
+	key := keyOf(p)
 	if len(p.payload) == 0 {
 		h.pass(id, mark, 0)
 		return
@@ -303,6 +303,11 @@ func (h *hold) crowdOut(key flowKey, held *heldFlow) {
 		h.letGo(key, held)
 		return
 	}
+	h.discard(key, held)
+}
+
+// discard drops what is held of a flow, and forgets it.
+func (h *hold) discard(key flowKey, held *heldFlow) {
 	for i, id := range held.ids {
 		h.drop(id, held.marks[i])
 	}
@@ -343,7 +348,12 @@ func (h *hold) repeat(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	h.pass(id, mark, h.marks.Pending())
 }
 
-// keyOfReply names the flow that a server's packet belongs to.
+// keyOf names the flow that a client's packet belongs to, and keyOfReply that of a
+// server's.
+func keyOf(p *packet) flowKey {
+	return flowKey{netip.AddrPortFrom(p.src, p.srcPort), netip.AddrPortFrom(p.dst, p.dstPort)}
+}
+
 func keyOfReply(p *packet) flowKey {
 	return flowKey{netip.AddrPortFrom(p.dst, p.dstPort), netip.AddrPortFrom(p.src, p.srcPort)}
 }
@@ -359,10 +369,7 @@ func (h *hold) current(key flowKey, begin uint32, known bool) *heldFlow {
 	if !held.pending {
 		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil)
 	}
-	for i, id := range held.ids {
-		h.drop(id, held.marks[i])
-	}
-	h.give(key, held)
+	h.discard(key, held)
 	return nil
 }
 
@@ -384,7 +391,6 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 		if h.judge.Rules() != held.rules && !h.stillAllowed(key, held) {
 			if h.audit {
 				h.pass(id, mark, h.marks.Released())
-				h.fresh[key] = struct{}{}
 			} else {
 				h.drop(id, mark)
 			}
@@ -405,7 +411,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 // it where this packet comes from, and this resets it where the packet goes.
 func (h *hold) revoked(id, mark uint32, p *packet) {
 	if h.reset != nil && p.flags&flagRST == 0 {
-		h.reset(flowKey{netip.AddrPortFrom(p.src, p.srcPort), netip.AddrPortFrom(p.dst, p.dstPort)}, p.seq)
+		h.reset(keyOf(p), p.seq)
 	}
 	h.pass(id, mark, h.marks.Denied())
 }
@@ -463,14 +469,12 @@ func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte) {
 }
 
 // letGo releases a flow that audit mode does not refuse, with all that is held of
-// it.
+// it; where that is nothing, the caller lets the packet pass that does it.
 func (h *hold) letGo(key flowKey, held *heldFlow) {
 	for i, id := range held.ids {
 		h.pass(id, held.marks[i], h.marks.Released())
 	}
-	if len(held.ids) > 0 {
-		h.fresh[key] = struct{}{}
-	}
+	h.fresh[key] = struct{}{}
 	h.begun.forget(key)
 	h.give(key, held)
 }

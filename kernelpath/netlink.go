@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nlSocket is a raw netlink socket of the netfilter family, for the two
-// subsystems whose messages are too many for a general library: the packet
-// queue and the packet log.
+// nlSocket is a raw netlink socket of the netfilter family, for those subsystems
+// whose messages are too many for a general library: the packet queue, the packet
+// log and the ends of connections.
 type nlSocket struct {
 	fd   int
 	port uint32

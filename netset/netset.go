@@ -29,6 +29,14 @@ func All() Set { return everything }
 
 var everything = Of(netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"))
 
+// Family returns every address of a's family.
+func Family(a netip.Addr) Set {
+	if a.Is4() {
+		return Of(netip.PrefixFrom(netip.IPv4Unspecified(), 0))
+	}
+	return Of(netip.PrefixFrom(netip.IPv6Unspecified(), 0))
+}
+
 // Of returns the union of prefixes. Host bits are ignored; an invalid prefix
 // holds nothing, and so does an IPv4-mapped address with fewer than 96 bits.
 func Of(prefixes ...netip.Prefix) Set {

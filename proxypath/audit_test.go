@@ -6,7 +6,6 @@ package proxypath
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -68,17 +67,9 @@ func TestAuditPassesWhatIsDeniedAsItCame(t *testing.T) {
 }
 
 func TestAuditPassesAStrictConnectionThatIsDenied(t *testing.T) {
-	none := func(c *tls.Config) { c.ServerName = "" }
-	for about, tt := range map[string]struct {
-		say    string
-		reason flow.Reason
-	}{
-		"a name without a rule":            {string(proxytest.Hello(t, "evil.example")), flow.NameNotAllowed},
-		"no name":                          {string(proxytest.Hello(t, "", none)), flow.NoName},
-		"half a hello":                     {string(proxytest.Hello(t, "a.example")[:50]), flow.MalformedHello},
-		"a name that resolves to nobody":   {string(proxytest.Hello(t, "gone.example")), flow.UpstreamFailed},
-		"a name that leads to the gateway": {string(proxytest.Hello(t, "loop.example")), flow.SpecialAddress},
-	} {
+	tests := deniedHellos(t)
+	tests["half a hello"] = said{string(proxytest.Hello(t, "a.example")[:50]), flow.MalformedHello}
+	for about, tt := range tests {
 		t.Run(about, func(t *testing.T) {
 			strictlyIn(t, Limits{Dial: 200 * time.Millisecond}, true).passes(tt.say, tt.reason)
 		})

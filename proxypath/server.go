@@ -89,6 +89,15 @@ func (s *session) connect(ctx context.Context, f flow.Flow) (reused bool, err er
 	return false, fmt.Errorf("reach %s: %w", placeOf(f), errors.Join(append(errs, errUnreached)...))
 }
 
+// connectWanted makes s.server a connection to the address that the client wanted.
+func (s *session) connectWanted(ctx context.Context) error {
+	conn, err := s.dial(ctx, s.dst)
+	if err != nil {
+		return err
+	}
+	return s.adopt(conn, dnsname.Name{}, s.dst)
+}
+
 // serves reports whether the server side at hand is for what f asks.
 func (s *session) serves(f flow.Flow) bool {
 	return s.server != nil && s.name == f.Name && s.addr.Port() == f.Port && (!f.Name.IsZero() || s.addr.Addr() == f.Dst)

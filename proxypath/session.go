@@ -69,8 +69,12 @@ func (s *session) wanted() flow.Flow {
 	return flow.Flow{Src: s.src.Addr(), Dst: s.dst.Addr(), Port: s.dst.Port(), Transport: flow.TCP}
 }
 
+func (s *session) event(f flow.Flow, d flow.Decision, detail string) flowlog.Event {
+	return flowlog.Event{At: s.p.cfg.Now(), Flow: f, SrcPort: s.src.Port(), Decision: d, Path: s.p.cfg.Path, Detail: detail}
+}
+
 func (s *session) record(f flow.Flow, d flow.Decision, raw []byte, detail string) {
-	e := flowlog.Event{At: s.p.cfg.Now(), Flow: f, SrcPort: s.src.Port(), Decision: d, Path: s.p.cfg.Path, Detail: detail}
+	e := s.event(f, d, detail)
 	if f.Name.IsZero() && len(raw) > 0 {
 		e.SetName(raw)
 	}
@@ -145,9 +149,8 @@ func (s *session) next(ctx context.Context) bool {
 	req, n, reason, detail := s.readHead()
 	f := s.wanted()
 	if reason == flow.NotHTTP {
-		s.record(f, flow.Decision{Reason: reason}, nil, detail)
-		if s.p.cfg.Audit {
-			return s.letPass(ctx)
+		if s.deny(ctx, f, flow.Decision{Reason: reason}, nil, detail) {
+			return false
 		}
 		if s.served == 0 {
 			s.client.reset()
@@ -251,9 +254,8 @@ func worthAsking(data []byte, asked int) bool {
 // connection: what follows on it cannot be told apart from a body. In audit mode
 // the connection passes instead.
 func (s *session) refuse(ctx context.Context, f flow.Flow, d flow.Decision, method string, raw []byte, detail string) bool {
-	s.record(f, d, raw, detail)
-	if s.p.cfg.Audit {
-		return s.letPass(ctx)
+	if s.deny(ctx, f, d, raw, detail) {
+		return false
 	}
 	name := placeOf(f)
 	if name == "" || len(raw) > 0 {

@@ -36,12 +36,9 @@ func (s *session) strict(ctx context.Context) {
 	f := s.wanted()
 	f.App = flow.TLS
 	deny := func(d flow.Decision, raw []byte, detail string) {
-		s.record(f, d, raw, detail)
-		if s.p.cfg.Audit {
-			s.letPass(ctx)
-			return
+		if !s.deny(ctx, f, d, raw, detail) {
+			s.client.reset()
 		}
-		s.client.reset()
 	}
 	name, seen, reason, detail := s.helloName()
 	if ctx.Err() != nil {

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"testing"
@@ -86,21 +87,32 @@ func TestAStrictRuleDialsWhatTheNameResolvesTo(t *testing.T) {
 	}
 }
 
-func TestAStrictConnectionThatIsRefusedReachesNobody(t *testing.T) {
+// said is what a client sends, and why it is denied.
+type said struct {
+	say    string
+	reason flow.Reason
+}
+
+// deniedHellos are whole ones that no rule of strictly lets pass.
+func deniedHellos(t *testing.T) map[string]said {
 	none := func(c *tls.Config) { c.ServerName = "" }
-	for about, tt := range map[string]struct {
-		say    string
-		reason flow.Reason
-	}{
-		"a name without a rule":             {string(proxytest.Hello(t, "evil.example")), flow.NameNotAllowed},
-		"no name":                           {string(proxytest.Hello(t, "", none)), flow.NoName},
+	return map[string]said{
+		"a name without a rule":            {string(proxytest.Hello(t, "evil.example")), flow.NameNotAllowed},
+		"no name":                          {string(proxytest.Hello(t, "", none)), flow.NoName},
+		"a name that resolves to nobody":   {string(proxytest.Hello(t, "gone.example")), flow.UpstreamFailed},
+		"a name that leads to the gateway": {string(proxytest.Hello(t, "loop.example")), flow.SpecialAddress},
+	}
+}
+
+func TestAStrictConnectionThatIsRefusedReachesNobody(t *testing.T) {
+	tests := deniedHellos(t)
+	maps.Copy(tests, map[string]said{
 		"half a hello, and then the end":    {string(proxytest.Hello(t, "a.example")[:50]), flow.HelloTimeout},
 		"a record that is no hello":         {"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00", flow.NotTLS},
-		"a name that resolves to nobody":    {string(proxytest.Hello(t, "gone.example")), flow.UpstreamFailed},
-		"a name that leads to the gateway":  {string(proxytest.Hello(t, "loop.example")), flow.SpecialAddress},
 		"no TLS where only TLS is allowed":  {"SSH-2.0-x\r\n", flow.NotHTTP},
 		"a request for a name without HTTP": {"GET / HTTP/1.1\r\nHost: b.example\r\n\r\n", flow.ProtocolMismatch},
-	} {
+	})
+	for about, tt := range tests {
 		t.Run(about, func(t *testing.T) {
 			r := strictly(t, Limits{Hello: 200 * time.Millisecond, Dial: 200 * time.Millisecond})
 			c, br := r.Dial()

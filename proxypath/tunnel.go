@@ -15,11 +15,7 @@ import (
 // looks at nothing else, so the bytes pass unread; that the connection came here
 // at all is because some name leads to the same address over HTTP.
 func (s *session) tunnel(ctx context.Context, f flow.Flow, d flow.Decision) {
-	conn, err := s.dial(ctx, s.dst)
-	if err == nil {
-		err = s.adopt(conn, f.Name, s.dst)
-	}
-	if err != nil {
+	if err := s.connectWanted(ctx); err != nil {
 		s.recordRefused(f, flow.Decision{Reason: flow.UpstreamFailed, Rule: d.Rule}, "")
 		s.client.reset()
 		return

@@ -39,12 +39,11 @@ func (r *Resolver) denied(refusal, q *dns.Msg, src netip.Addr) *dns.Msg {
 func (r *Resolver) relay(q *dns.Msg, src netip.Addr) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*queryTimeout)
 	defer cancel()
-	select {
-	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	release, err := r.slot(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	ask := q.Copy()
 	if opt := ask.IsEdns0(); opt != nil {
 		opt.SetUDPSize(udpSize)

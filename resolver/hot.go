@@ -173,39 +173,39 @@ func hotKey(key, q []byte) (_ []byte, end int, ok bool) {
 	return append(key, q[at:at+2]...), at + 4, true
 }
 
-// heat puts an answer at hand that has just come, or takes an old one away. The
-// caller has the lock.
-func (r *Resolver) heat(q question, a *answer) {
+// heat writes an answer that has just come as it is to be at hand, under key; nil
+// when it is not to be.
+func (r *Resolver) heat(q question, a *answer) (key string, h *hotAnswer) {
 	msg := new(dns.Msg)
 	msg.SetQuestion(dns.Fqdn(q.name.String()), q.typ)
 	wire, err := msg.Pack()
 	if err != nil {
-		return
+		return "", nil
 	}
-	key, end, ok := hotKey(nil, wire)
+	b, end, ok := hotKey(nil, wire)
 	if !ok {
-		return
+		return "", nil
 	}
-	delete(r.hots, string(key))
+	key = string(b)
 	if len(a.addrs) == 0 || a.filtered != flow.NotDecided {
-		return // there is something to be said, or to be recorded
+		return key, nil // there is something to be said, or to be recorded
 	}
 	m := new(dns.Msg)
 	m.SetReply(msg)
 	m.Compress = true
 	if wire, err = r.positive(m, msg, a, q.typ).Pack(); err != nil {
-		return
+		return key, nil
 	}
-	h := &hotAnswer{tail: wire[end:], records: uint16(len(m.Answer)), expires: a.expires}
+	h = &hotAnswer{tail: wire[end:], records: uint16(len(m.Answer)), expires: a.expires}
 	at := end
 	for range m.Answer {
 		rr, next, err := dns.UnpackRR(wire, at)
 		if err != nil {
-			return
+			return key, nil
 		}
 		// Behind the owner: type, class, TTL, length and the data.
 		h.ttls = append(h.ttls, next-int(rr.Header().Rdlength)-2-4-end)
 		at = next
 	}
-	r.hots[string(key)] = h
+	return key, h
 }

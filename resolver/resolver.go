@@ -220,6 +220,11 @@ func (r *Resolver) fly(q question, f *flight, cached *answer) {
 			f.a, f.err = nil, fmt.Errorf("bind %s: %w", q.name, err)
 		}
 	}
+	var key string
+	var hot *hotAnswer
+	if f.err == nil {
+		key, hot = r.heat(q, f.a)
+	}
 	r.mu.Lock()
 	if f.err == nil && r.rules == rules {
 		if len(r.cache) >= maxCache {
@@ -227,22 +232,34 @@ func (r *Resolver) fly(q question, f *flight, cached *answer) {
 			clear(r.hots)
 		}
 		r.cache[q] = f.a
-		r.heat(q, f.a)
+		delete(r.hots, key)
+		if hot != nil {
+			r.hots[key] = hot
+		}
 	}
 	delete(r.flying, q)
 	r.mu.Unlock()
 	close(f.done)
 }
 
-// ask resolves q with upstreams, following the chain of CNAMEs from the
-// question and nothing else.
-func (r *Resolver) ask(ctx context.Context, q question) (*answer, error) {
+// slot waits until one more question may be asked of upstreams.
+func (r *Resolver) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
+		return func() { <-r.slots }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// ask resolves q with upstreams, following the chain of CNAMEs from the
+// question and nothing else.
+func (r *Resolver) ask(ctx context.Context, q question) (*answer, error) {
+	release, err := r.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	now := r.cfg.Now()
 	a := &answer{ttl: maxTTL}
 	for current := q.name; ; {

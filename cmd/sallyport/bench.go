@@ -103,7 +103,7 @@ for, 1 something is not, 3 inconclusive.`,
 func readBench(file string, r *lab.BenchResult) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("read an earlier run: %w", err)
+		return fmt.Errorf("read an earlier run: %w; make one with: sallyport lab bench -o json > FILE", err)
 	}
 	if err := json.Unmarshal(data, r); err != nil {
 		return fmt.Errorf("read an earlier run from %s: %w", file, err)

@@ -4,12 +4,12 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -114,38 +114,37 @@ func returnNumbers(c net.Conn) {
 
 // readRequest reads a whole HTTP request without a body.
 func readRequest(c net.Conn) error {
-	buf := make([]byte, 0, 4096)
-	for !strings.Contains(string(buf), "\r\n\r\n") {
-		if len(buf) == cap(buf) {
-			return errors.New("request too long")
-		}
-		n, err := c.Read(buf[len(buf):cap(buf)])
-		if err != nil {
-			return err
-		}
-		buf = buf[:len(buf)+n]
-	}
-	return nil
+	return readUntil(c, func(b []byte) (whole bool, err error) {
+		return bytes.Contains(b, []byte("\r\n\r\n")), nil
+	})
 }
 
 // readHello reads a whole ClientHello.
 func readHello(c net.Conn) error {
-	buf := make([]byte, 0, 4096)
 	var scratch [tlshello.MaxBytes]byte
+	return readUntil(c, func(b []byte) (whole bool, err error) {
+		_, more, reason := tlshello.Read(b, scratch[:])
+		if !more && reason != flow.NotDecided {
+			err = errors.New(reason.Text())
+		}
+		return !more, err
+	})
+}
+
+// readUntil reads until what has come is whole, or is nothing that will be.
+func readUntil(c net.Conn, done func([]byte) (whole bool, err error)) error {
+	buf := make([]byte, 0, 4096)
 	for {
 		if len(buf) == cap(buf) {
-			return errors.New("hello too long")
+			return errors.New("what the client says is too long")
 		}
 		n, err := c.Read(buf[len(buf):cap(buf)])
 		if err != nil {
 			return err
 		}
 		buf = buf[:len(buf)+n]
-		if _, more, reason := tlshello.Read(buf, scratch[:]); !more {
-			if reason != flow.NotDecided {
-				return errors.New(reason.Text())
-			}
-			return nil
+		if whole, err := done(buf); whole || err != nil {
+			return err
 		}
 	}
 }
