@@ -90,14 +90,14 @@ func New(p *program.Program) *Snapshot {
 	return s
 }
 
-// addTerms returns the place of the terms of r, which known has by their text.
+// addTerms returns the place of the terms of r, which known has by their key.
 func (s *Snapshot) addTerms(r program.Rule, known map[string]uint32) uint32 {
 	if n := len(s.terms); n > 0 { // the same as the last one's, most of the time
 		if t := &s.terms[n-1]; t.protocol == r.Protocol && t.strict == r.Strict && t.until.Equal(r.Until) && t.ports.Equal(r.Ports) && t.sources.Equal(r.Sources) {
 			return uint32(n - 1)
 		}
 	}
-	key := fmt.Sprintf("%d %d %t %d %s %s", r.Protocol.Transport, r.Protocol.App, r.Strict, r.Until.UnixNano(), r.Ports, r.Sources)
+	key := string(r.Sources.AppendKey(r.Ports.AppendKey(fmt.Appendf(nil, "%d %d %t %d ", r.Protocol.Transport, r.Protocol.App, r.Strict, r.Until.UnixNano()))))
 	at, ok := known[key]
 	if !ok {
 		at = uint32(len(s.terms))

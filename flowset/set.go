@@ -4,7 +4,6 @@
 package flowset
 
 import (
-	"fmt"
 	"net"
 	"strconv"
 
@@ -42,7 +41,7 @@ func grouped(boxes []Box) []Box {
 	var order []string
 	groups := make(map[string]*group)
 	for _, b := range boxes {
-		key := fmt.Sprint(b.Src, "|", b.Dst, "|", b.Ports, "|", b.Class)
+		key := string(b.Ports.AppendKey(b.Dst.AppendKey(b.Src.AppendKey([]byte{byte(b.Class)}))))
 		g := groups[key]
 		if g == nil {
 			g = &group{box: b}

@@ -196,6 +196,9 @@ func (s Set) trim() Set {
 			kept++
 		}
 	}
+	if int(kept) == len(s.states) {
+		return s
+	}
 	out := make([]state, 0, kept)
 	for i := range s.states {
 		if !alive[i] {
@@ -235,7 +238,17 @@ func (s Set) Contains(n dnsname.Name) bool {
 }
 
 // Union returns the names of either.
-func (s Set) Union(t Set) Set { return product(s, t, func(a, b bool) bool { return a || b }) }
+func (s Set) Union(t Set) Set {
+	switch {
+	case s.IsEmpty():
+		return t
+	case t.IsEmpty():
+		return s
+	}
+	// From each state of one of them a name is reached, and so from each of both:
+	// there is nothing to trim.
+	return product(s, t, func(a, b bool) bool { return a || b })
+}
 
 // UnionOf returns the names of any of sets. Many small ones cost about as much as
 // their states together.
@@ -286,10 +299,12 @@ func (s Set) Ending() string {
 }
 
 // Intersect returns the names of both.
-func (s Set) Intersect(t Set) Set { return product(s, t, func(a, b bool) bool { return a && b }) }
+func (s Set) Intersect(t Set) Set {
+	return product(s, t, func(a, b bool) bool { return a && b }).trim()
+}
 
 // Minus returns the names of s that t does not hold.
-func (s Set) Minus(t Set) Set { return product(s, t, func(a, b bool) bool { return a && !b }) }
+func (s Set) Minus(t Set) Set { return product(s, t, func(a, b bool) bool { return a && !b }).trim() }
 
 // Covers reports whether s holds every name of t.
 func (s Set) Covers(t Set) bool { return t.Minus(s).IsEmpty() }
@@ -325,7 +340,8 @@ func (s Set) Equal(t Set) bool {
 	return true
 }
 
-// product walks both automata at once and keeps what keep says.
+// product walks both automata at once and keeps what keep says. States may be left
+// from which no name is reached.
 func product(s, t Set, keep func(a, b bool) bool) Set {
 	type pair struct{ a, b int32 }
 	begin := pair{none, none}
@@ -391,7 +407,7 @@ func product(s, t Set, keep func(a, b bool) bool) Set {
 		}
 		out = append(out, st)
 	}
-	return Set{out}.trim()
+	return Set{slices.Clone(out)} // sets are kept, and their room to grow is not
 }
 
 // Only returns the one name of s; ok is false when it has none, or several.

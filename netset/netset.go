@@ -9,6 +9,7 @@
 package netset
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -182,6 +183,17 @@ func (s Set) Witness() (addr netip.Addr, ok bool) {
 // Ranges returns the set as sorted, disjoint, non-adjacent ranges, IPv4 first.
 // The slice is the caller's.
 func (s Set) Ranges() []Range { return slices.Clone(s.ranges) }
+
+// AppendKey appends what two sets have alike when they are equal, and no others; no
+// key is the beginning of another one.
+func (s Set) AppendKey(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(s.ranges)))
+	for _, r := range s.ranges {
+		lo, hi := r.Lo.As16(), r.Hi.As16()
+		b = append(append(append(b, byte(r.Lo.BitLen())), lo[:]...), hi[:]...)
+	}
+	return b
+}
 
 // Prefixes returns the shortest list of prefixes whose union is s, in order.
 func (s Set) Prefixes() []netip.Prefix {

@@ -7,6 +7,7 @@
 package portset
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -110,6 +111,16 @@ func (s Set) Contains(port uint16) bool { return interval.Contains(order{}, s.ra
 
 // Covers reports whether every port of t is in s.
 func (s Set) Covers(t Set) bool { return t.Minus(s).IsEmpty() }
+
+// AppendKey appends what two sets have alike when they are equal, and no others; no
+// key is the beginning of another one.
+func (s Set) AppendKey(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(s.ranges)))
+	for _, r := range s.ranges {
+		b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, r.Lo), r.Hi)
+	}
+	return b
+}
 
 // Equal reports whether s and t hold the same ports.
 func (s Set) Equal(t Set) bool { return slices.Equal(s.ranges, t.ranges) }
