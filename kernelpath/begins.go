@@ -13,9 +13,10 @@ import (
 
 // begin is the sequence number of a stream's first byte, remembered for a time.
 type begin struct {
-	seat  seat
-	seq   uint32
-	until time.Time
+	seat   seat
+	seq    uint32
+	server opening
+	until  time.Time
 	// refused says that the flow was denied: what was on its way by then is
 	// nothing new, and gets neither a room nor a record.
 	refused bool
@@ -104,7 +105,7 @@ func (b *begins) message(m message, now time.Time) {
 // answer takes in a packet if it is a server's answer to a SYN.
 func (b *begins) answer(raw []byte, now time.Time) {
 	if p, ok := readPacket(raw); ok && p.flags&(flagSYN|flagACK|flagRST) == flagSYN|flagACK {
-		b.note(keyOfReply(&p), p.ack, now.Add(begunTime))
+		b.note(keyOfReply(&p), p.ack, openingOf(&p), now.Add(begunTime))
 	}
 }
 
@@ -120,6 +121,17 @@ func (b *begins) of(key flowKey) (seq uint32, refused, known bool) {
 	return x.seq, x.refused, true
 }
 
+// server returns how the server of a flow answered its SYN.
+func (b *begins) server(key flowKey) (o opening, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	x := b.by[key]
+	if x == nil {
+		return opening{}, false
+	}
+	return x.server, true
+}
+
 // refuse notes that a flow was denied.
 func (b *begins) refuse(key flowKey) {
 	b.mu.Lock()
@@ -129,8 +141,8 @@ func (b *begins) refuse(key flowKey) {
 	}
 }
 
-// note notes where the stream of a flow begins, until when.
-func (b *begins) note(key flowKey, seq uint32, until time.Time) {
+// note notes where the stream of a flow begins, and its server's, until when.
+func (b *begins) note(key flowKey, seq uint32, server opening, until time.Time) {
 	x := b.by[key]
 	if x == nil {
 		if n := len(b.free); n > 0 {
@@ -147,7 +159,7 @@ func (b *begins) note(key flowKey, seq uint32, until time.Time) {
 	if x.seq != seq {
 		x.refused = false
 	}
-	x.seq, x.until = seq, until
+	x.seq, x.server, x.until = seq, server, until
 }
 
 // forget forgets where a stream begins, if that is known.

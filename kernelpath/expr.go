@@ -172,6 +172,7 @@ func tcpFlags(mask, value byte) exprs {
 const (
 	flagSYN = 0x02
 	flagRST = 0x04
+	flagPSH = 0x08
 	flagACK = 0x10
 	flagURG = 0x20
 )

@@ -29,6 +29,7 @@ type heldFlow struct {
 	pending bool             // judged and let through; waits for the server's acknowledgement
 	rules   *decide.Snapshot // that judged it
 	end     uint32           // sequence number behind what was let through
+	owed    owed
 }
 
 // span is buf[lo:hi].

@@ -41,10 +41,10 @@ const (
 // hold keeps the first bytes of flows until they can be judged. It belongs to
 // one queue and is used by its thread alone.
 type hold struct {
-	judge *Judge
-	marks Marks
-	reset func(flowKey, uint32) // tells the server; may be nil
-	audit bool                  // what is denied is recorded, and passes
+	judge  *Judge
+	marks  Marks
+	inject func(segment) // sends what one end is told in the other's name; may be nil
+	audit  bool          // what is denied is recorded, and passes
 
 	now     time.Time
 	flows   map[flowKey]*heldFlow
@@ -231,6 +231,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	}
 	held.segments++
 	held.wait(id, mark, p)
+	before := len(held.prefix())
 	reason := held.insert(p.seq, p.payload)
 	if p.flags&flagURG != 0 {
 		reason = flow.MalformedHello // the server reads the stream without the urgent byte
@@ -246,6 +247,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	case more:
 		h.unstray(held)
+		h.acknowledge(key, held, before, p)
 		h.seat(held)
 		return
 	case reason == flow.NotTLS && held.stray && held.segments < maxSegments:
@@ -270,6 +272,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	held.pending, held.rules = true, rules
 	held.end = held.base + uint32(len(held.prefix()))
 	held.deadline = h.now.Add(pendingTime)
+	held.owed.again = h.now.Add(held.owed.after)
 	for i, id := range held.ids {
 		h.pass(id, held.marks[i], h.marks.Pending())
 	}
@@ -410,7 +413,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 // revoked ends a connection that the rules of now do not allow: the kernel resets
 // it where this packet comes from, and this resets it where the packet goes.
 func (h *hold) revoked(id, mark uint32, p *packet) {
-	if h.reset != nil && p.flags&flagRST == 0 {
+	if p.flags&flagRST == 0 {
 		h.reset(keyOf(p), p.seq)
 	}
 	h.pass(id, mark, h.marks.Denied())
@@ -459,11 +462,9 @@ func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte) {
 			h.pass(id, held.marks[i], h.marks.Denied())
 		}
 	}
-	if h.reset != nil {
-		h.reset(key, held.base)
-		if held.pending {
-			h.reset(key, held.end)
-		}
+	h.reset(key, held.base)
+	if held.pending {
+		h.reset(key, held.end)
 	}
 	h.give(key, held)
 }
@@ -484,6 +485,9 @@ func (h *hold) expire() {
 	h.begun.expire(h.now)
 	for key, held := range h.flows {
 		if h.now.Before(held.deadline) {
+			if held.pending {
+				h.resend(key, held)
+			}
 			continue
 		}
 		begin, _, known := h.begun.of(key)

@@ -43,6 +43,7 @@ type stage struct {
 	nextID uint32
 	events []flowlog.Event
 	resets []uint32
+	said   []segment // in the name of one end, but for resets
 	rules  *program.Program
 }
 
@@ -74,7 +75,13 @@ func newStage(t testing.TB) *stage {
 		Sources: func() netset.Set { return cluster },
 		Record:  func(e *flowlog.Event) { s.events = append(s.events, *e) },
 	}, m)
-	s.h.reset = func(_ flowKey, seq uint32) { s.resets = append(s.resets, seq) }
+	s.h.inject = func(g segment) {
+		if g.flags == flagRST {
+			s.resets = append(s.resets, g.seq)
+			return
+		}
+		s.said = append(s.said, g)
+	}
 	s.h.now = now
 	return s
 }

@@ -21,6 +21,8 @@ type packet struct {
 	dstPort      uint16
 	seq, ack     uint32 // TCP
 	flags        byte   // TCP
+	window       uint16 // TCP, as it is sent: not scaled
+	options      []byte // TCP
 	payload      []byte // behind the TCP or UDP header
 	icmpType     byte
 	truncated    bool // the buffer holds less than the packet
@@ -92,7 +94,7 @@ func readPacket(b []byte) (p packet, ok bool) {
 		}
 		p.srcPort, p.dstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 		p.seq, p.ack = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
-		p.flags = b[13]
+		p.flags, p.window, p.options = b[13], binary.BigEndian.Uint16(b[14:]), b[20:head]
 		p.payload, p.payloadBytes = b[head:], total-head
 	case unix.IPPROTO_UDP:
 		if len(b) < 8 {

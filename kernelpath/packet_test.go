@@ -68,6 +68,7 @@ func TestReadPacketOfIPv6(t *testing.T) {
 // addresses of one family, and its payload is the end of its bytes.
 func FuzzReadPacket(f *testing.F) {
 	f.Add(tcp(clientEnd, serverEnd, 1, 2, flagACK, []byte("hello")))
+	f.Add(withOptions(tcp(clientEnd, serverEnd, 1, 2, flagACK, []byte("hello")), stampOption(1, 2)))
 	f.Add(udp(clientEnd, serverEnd, []byte("hello")))
 	f.Add(ip6(unix.IPPROTO_UDP, netip.MustParseAddr("2600::4"), netip.MustParseAddr("2600::1"), make([]byte, 9), []byte{0, 0, 0, 0, 0, 0, 0, 0}))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -80,6 +81,9 @@ func FuzzReadPacket(f *testing.F) {
 		}
 		if len(p.payload) > p.payloadBytes || p.truncated != (len(p.payload) < p.payloadBytes) && (p.transport == flow.TCP || p.transport == flow.UDP) {
 			t.Fatalf("%x: %d bytes of %d, truncated %t", b, len(p.payload), p.payloadBytes, p.truncated)
+		}
+		if o := openingOf(&p); o.scale > 14 || o.stamped && len(p.options) < 10 {
+			t.Fatalf("%x: options %x are read as %+v", b, p.options, o)
 		}
 	})
 }

@@ -230,7 +230,7 @@ func (r Running) To() netip.AddrPort { return r.Led.Dst }
 func (e *Engine) Revoking(flows []Running) {
 	for _, r := range flows {
 		if r.To().IsValid() && r.Transport == flow.TCP {
-			e.reset.ends.note(r)
+			e.inject.ends.note(r)
 		}
 	}
 }

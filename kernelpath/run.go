@@ -17,7 +17,7 @@ type Engine struct {
 	queues []*queue
 	log    *kernelLog
 	begun  *begins
-	reset  *resetter
+	inject *injector
 	stats  []*Stats
 }
 
@@ -26,12 +26,12 @@ type Engine struct {
 func Open(cfg Config, j *Judge) (*Engine, error) {
 	e := &Engine{cfg: cfg, begun: newBegins()}
 	var err error
-	if e.reset, err = openResetter(); err != nil {
+	if e.inject, err = openInjector(); err != nil {
 		return nil, err
 	}
 	for i := range cfg.Queues {
 		h := newHold(j, cfg.Marks)
-		h.reset, h.begun, h.tracked, h.audit = e.reset.send, e.begun, true, cfg.Audit
+		h.inject, h.begun, h.tracked, h.audit = e.inject.send, e.begun, true, cfg.Audit
 		e.stats = append(e.stats, h.stats)
 		q, err := openQueue(cfg.FirstQueue+i, h)
 		if err != nil {
@@ -60,7 +60,7 @@ func (e *Engine) Close() {
 		e.log.sock.close()
 	}
 	e.begun.close()
-	e.reset.close()
+	e.inject.close()
 }
 
 // Run serves until ctx ends or a part fails; then it stops the others and
@@ -73,7 +73,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	procs := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(procs + len(e.queues))
 	defer runtime.GOMAXPROCS(procs)
-	defer e.reset.close()
+	defer e.inject.close()
 	defer e.begun.close()
 	var wg sync.WaitGroup
 	errs := make([]error, len(e.queues)+1)

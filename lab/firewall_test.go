@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,14 +34,15 @@ func guarded(t *testing.T) (*lab.Lab, *lab.Firewall) {
 
 func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
 	l, _ := guarded(t)
-	// A kernel sends ten segments before the first is acknowledged (RFC 6928), and
-	// nobody acknowledges what is held: more of them never come.
-	bytewise := slices.Repeat([]int{1}, 8)
+	bytewise := func(n int) []int { return slices.Repeat([]int{1}, n) }
 	for name, c := range map[string]client.Target{
 		"whole":                     {},
 		"two_segments":              {Split: []int{700}},
 		"header_then_rest":          {Split: []int{5}, Delay: 50 * time.Millisecond},
-		"byte_by_byte":              {Split: bytewise},
+		"byte_by_byte":              {Split: bytewise(8)},
+		"60_segments_of_one_byte":   {Split: bytewise(60)},
+		"one_byte_every_40_ms":      {Split: bytewise(30), Delay: 40 * time.Millisecond},
+		"the_rest_a_second_later":   {Split: []int{100}, Delay: time.Second},
 		"short":                     {TLS: client.TLS{Classical: true}},
 		"resumed":                   {TLS: client.TLS{Resume: true}},
 		"unusual_protocol":          {TLS: client.TLS{ALPN: []string{"sallyport-unusual/1"}}},
@@ -63,6 +65,34 @@ func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHellosComeThroughALossyNetwork loses every fourth packet near the servers,
+// both ways: behind the gateway, which has acknowledged some hellos by then.
+func TestHellosComeThroughALossyNetwork(t *testing.T) {
+	l, _ := guarded(t)
+	const lossy = "table inet lossy { " +
+		"chain to { type filter hook prerouting priority -300; tcp dport 443 numgen random mod 4 0 drop; }; " +
+		"chain from { type filter hook output priority -300; tcp sport 443 numgen random mod 4 0 drop; }; }"
+	if _, got := l.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}); !got.OK {
+		t.Fatalf("before: %+v", got)
+	}
+	if r, err := l.Internet.Run(t.Context(), lab.Cmd{Argv: []string{"nft", lossy}}); err != nil || r.Code != 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	var wg sync.WaitGroup
+	for i := range 16 {
+		c := client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443, Timeout: time.Minute}
+		if i%2 == 0 {
+			c.Split = slices.Repeat([]int{1}, 20)
+		}
+		wg.Go(func() {
+			if _, got := l.Reach(t.Context(), c); !got.OK {
+				t.Errorf("hello in segments of %v: %+v", c.Split, got)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestAHelloArrivesUnchanged(t *testing.T) {

@@ -117,28 +117,29 @@ func named(name func(allowed string) string) func(e *Env, allowed string) ([]byt
 // hello: its 3 s, and what a busy machine adds.
 const held = 6 * time.Second
 
-// A kernel sends ten segments before the first is acknowledged (RFC 6928), and
-// nobody acknowledges what is held, so no hello in more of them is ever whole.
 var helloInSegments = []Try{
 	inChunks("8 of one byte, then the rest", client.Raw{}, []flow.Reason{flow.NameNotAllowed}, func(hello []byte) [][]byte {
 		return append(bytewise(hello[:8]), hello[8:])
 	}),
-	// Behind 200 ms a client sends the first segment again and nothing new, which is
-	// what becomes of this one on a busy machine.
-	inChunks("10, one every 10 ms", client.Raw{Delay: 10 * time.Millisecond, Listen: held}, []flow.Reason{flow.NameNotAllowed, flow.HelloTimeout}, func(hello []byte) [][]byte {
+	inChunks("10, one every 10 ms", client.Raw{Delay: 10 * time.Millisecond, Listen: held}, []flow.Reason{flow.NameNotAllowed}, func(hello []byte) [][]byte {
 		return slices.Collect(slices.Chunk(hello, len(hello)/9))
 	}),
 	inChunks("the first behind the others", client.Raw{Lost: []int{0}, Listen: held}, []flow.Reason{flow.NameNotAllowed}, func(hello []byte) [][]byte {
 		return slices.Collect(slices.Chunk(hello, len(hello)/3+1))
 	}),
-	inChunks("all of one byte", client.Raw{Listen: held}, []flow.Reason{flow.HelloTimeout, flow.HelloTooLong}, bytewise),
+	inChunks("60 of one byte, then the rest", client.Raw{Listen: held}, []flow.Reason{flow.NameNotAllowed}, func(hello []byte) [][]byte {
+		return append(bytewise(hello[:60]), hello[60:])
+	}),
+	inChunks("all of one byte", client.Raw{Listen: held}, []flow.Reason{flow.HelloTooLong}, bytewise),
 	inChunks("the last never sent", client.Raw{Listen: held}, []flow.Reason{flow.HelloTimeout}, func(hello []byte) [][]byte {
 		return slices.Collect(slices.Chunk(hello[:len(hello)-1], len(hello)/4))
 	}),
 }
 
 // inSegments makes a lawful client send its hello in as many.
-func inSegments(t *client.Target) { t.Split, t.TLS.Classical = []int{1, 1, 1, 1, 1, 1, 40, 40}, true }
+func inSegments(t *client.Target) {
+	t.Split, t.TLS.Classical = append(slices.Repeat([]int{1}, 40), 40, 40), true
+}
 
 func bytewise(b []byte) [][]byte { return slices.Collect(slices.Chunk(b, 1)) }
 

@@ -38,6 +38,9 @@ func TestIPv6(t *testing.T) {
 		reason string
 	}{
 		{"HTTPS", client.Target{Kind: client.HTTPS, Name: "packages.microsoft.com", Addr: six("packages.microsoft.com"), Port: 443}, true, ""},
+		{"HTTPS_in_40_segments", client.Target{
+			Kind: client.HTTPS, Name: "packages.microsoft.com", Addr: six("packages.microsoft.com"), Port: 443, Split: slices.Repeat([]int{1}, 40),
+		}, true, ""},
 		{"HTTP", client.Target{Kind: client.HTTP, Name: "security.ubuntu.com", Addr: six("security.ubuntu.com"), Port: 80}, true, ""},
 		{"NTP", client.Target{Kind: client.NTP, Name: "ntp.ubuntu.com", Addr: six("ntp.ubuntu.com"), Port: 123}, true, ""},
 		{"another_name", client.Target{Kind: client.HTTPS, Name: "evil.example", Addr: six("packages.microsoft.com"), Port: 443}, false, "name-not-allowed"},
