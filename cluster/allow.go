@@ -25,7 +25,8 @@ import (
 const maxNamePorts = 256
 
 func (v *validator) allow() {
-	ids := map[string]AllowRule{}
+	lines := make(map[string]int, len(v.raw.Allow))
+	v.c.Allow = make([]AllowRule, 0, len(v.raw.Allow))
 	for i := range v.raw.Allow {
 		raw := &v.raw.Allow[i]
 		if !raw.At.given() {
@@ -39,15 +40,15 @@ func (v *validator) allow() {
 		if raw.ID.given() {
 			at = raw.ID.place
 		}
-		if other, twice := ids[r.ID]; twice {
+		if other, twice := lines[r.ID]; twice {
 			if raw.ID.given() {
-				v.add(at, "allow["+strconv.Itoa(i+1)+"].id", "give each rule its own", "%q is already the rule in line %d", r.ID, other.Line)
+				v.add(at, "allow["+strconv.Itoa(i+1)+"].id", "give each rule its own", "%q is already the rule in line %d", r.ID, other)
 			} else {
-				v.add(at, "allow["+strconv.Itoa(i+1)+"]", "remove one of them", "allows the same as the rule in line %d", other.Line)
+				v.add(at, "allow["+strconv.Itoa(i+1)+"]", "remove one of them", "allows the same as the rule in line %d", other)
 			}
 			continue
 		}
-		ids[r.ID] = r
+		lines[r.ID] = r.Line
 		v.c.Allow = append(v.c.Allow, r)
 	}
 }

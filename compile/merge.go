@@ -17,8 +17,8 @@ import (
 // differ in nothing but their ports, and rules that another one covers whole.
 // Every origin is kept.
 func (b *builder) merged() []program.Rule {
-	var rules []program.Rule
-	at := make(map[shape]int)
+	rules := make([]program.Rule, 0, len(b.wants))
+	at := make(map[shape]int, len(b.wants))
 	for _, w := range b.wants {
 		s := shapeOf(w.rule)
 		i, known := at[s]
@@ -77,13 +77,8 @@ func withoutCovered(rules []program.Rule) []program.Rule {
 			dropped[i] = true
 		}
 	}
-	var out []program.Rule
-	for i, r := range rules {
-		if !dropped[i] {
-			out = append(out, r)
-		}
-	}
-	return out
+	i := -1
+	return slices.DeleteFunc(rules, func(program.Rule) bool { i++; return dropped[i] })
 }
 
 // ruleIndex finds rules by what they let through, so that thousands need not be

@@ -6,6 +6,7 @@ package compile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/catalog"
@@ -275,8 +276,10 @@ func (b *builder) pend(missing program.Pending, row string) {
 
 // owner adds the owner's own rules.
 func (b *builder) owner() {
+	everyone, everyGroup := b.everyone()
+	b.wants = slices.Grow(b.wants, len(b.cluster.Allow))
 	for _, a := range b.cluster.Allow {
-		sources, names := b.everyone()
+		sources, names := everyone, everyGroup
 		if len(a.Sources) > 0 {
 			sources, names = netset.Set{}, nil
 			for _, s := range a.Sources {

@@ -4,6 +4,7 @@
 package lab_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,7 @@ func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
 		"header_then_rest":          {Split: []int{5}, Delay: 50 * time.Millisecond},
 		"byte_by_byte":              {Split: bytewise(8)},
 		"60_segments_of_one_byte":   {Split: bytewise(60)},
+		"60_to_a_private_endpoint":  {Name: "shop.privatelink.vaultcore.azure.net", Split: bytewise(60)},
 		"one_byte_every_40_ms":      {Split: bytewise(30), Delay: 40 * time.Millisecond},
 		"the_rest_a_second_later":   {Split: []int{100}, Delay: time.Second},
 		"short":                     {TLS: client.TLS{Classical: true}},
@@ -49,7 +51,7 @@ func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
 		"two_segments_and_protocol": {Split: []int{1000}, TLS: client.TLS{ALPN: []string{"konnectivity"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.Kind, c.Name, c.Port = client.HTTPS, "mcr.microsoft.com", 443
+			c.Kind, c.Name, c.Port = client.HTTPS, cmp.Or(c.Name, "mcr.microsoft.com"), 443
 			sent, got := l.Reach(t.Context(), c)
 			if !got.OK {
 				t.Fatalf("got %+v", got)
