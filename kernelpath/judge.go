@@ -40,7 +40,7 @@ func (j *Judge) hello(f *flow.Flow, h tlshello.Hello, reason flow.Reason, name [
 	switch {
 	case reason != flow.NotDecided:
 		return flow.Decision{Reason: reason}
-	case h.ECH:
+	case h.ECH, h.DraftECH:
 		return flow.Decision{Reason: flow.EncryptedHello}
 	}
 	bound := j.Names.Bound(name, f.Dst, at)

@@ -76,7 +76,7 @@ func (s *session) helloName() (name dnsname.Name, seen []byte, reason flow.Reaso
 		return name, h.Name, reason, ""
 	case reason != flow.NotDecided:
 		return name, nil, reason, detail
-	case h.ECH: // as everywhere: GREASE cannot be told from the real thing
+	case h.ECH, h.DraftECH: // as everywhere: GREASE cannot be told from the real thing
 		return name, nil, flow.EncryptedHello, ""
 	}
 	name, err := dnsname.Parse(string(h.Name))
