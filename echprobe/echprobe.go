@@ -130,9 +130,9 @@ func (p *Prober) Ask(source netip.Addr, to netip.AddrPort, name []byte) Answer {
 }
 
 // Wait is Ask that waits for the answer. When ctx ends first, it is Known.
-func (p *Prober) Wait(ctx context.Context, source netip.Addr, to netip.AddrPort, name []byte) Answer {
+func (p *Prober) Wait(ctx context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) Answer {
 	for {
-		a, ended := p.ask(source, to, name)
+		a, ended := p.ask(source, to, []byte(name.String()))
 		if a != Asking {
 			return a
 		}

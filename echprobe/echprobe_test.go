@@ -24,6 +24,7 @@ var (
 	server1  = netip.MustParseAddrPort("20.0.0.1:443")
 	own      = netip.MustParseAddr("10.1.0.4")
 	name     = []byte("a.example")
+	parsed   = dnsname.MustParse("a.example")
 )
 
 // noECH is what upstreams say of most names.
@@ -81,7 +82,7 @@ func TestServersSayWhetherTheyKnowECH(t *testing.T) {
 			if got := p.Ask(source, server1, name); got != Asking {
 				t.Errorf("the first answer is %v", got)
 			}
-			if got := p.Wait(t.Context(), source, server1, name); got != tt.want {
+			if got := p.Wait(t.Context(), source, server1, parsed); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 			if c := p.Counts(); c.Ignored+c.Known+c.Failed != 1 || (c.Ignored == 1) != (tt.want == Ignored) {
@@ -95,7 +96,7 @@ func TestAServerThatHangsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, dialled := hanging(t)
 		begin := time.Now()
-		if got := p.Wait(t.Context(), source, server1, name); got != Known || time.Since(begin) != probeTime {
+		if got := p.Wait(t.Context(), source, server1, parsed); got != Known || time.Since(begin) != probeTime {
 			t.Errorf("got %v after %v", got, time.Since(begin))
 		}
 		// Not again at once, and then once more.
@@ -121,7 +122,7 @@ func TestWhoWaitsIsToldWhenTimeIsOver(t *testing.T) {
 		p, _ := hanging(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if got := p.Wait(ctx, source, server1, name); got != Known {
+		if got := p.Wait(ctx, source, server1, parsed); got != Known {
 			t.Errorf("got %v", got)
 		}
 		p.Close()
@@ -149,7 +150,7 @@ func TestProbesAreLimited(t *testing.T) {
 		if n := dialled.Load(); n != maxProbes {
 			t.Errorf("%d servers are asked at once", n)
 		}
-		if got := p.Wait(t.Context(), source, at(9), name); got != Known {
+		if got := p.Wait(t.Context(), source, at(9), parsed); got != Known {
 			t.Errorf("got %v", got)
 		}
 		p.Close()
@@ -165,7 +166,7 @@ func TestAnswersAreKeptForAWhileAndNotTooMany(t *testing.T) {
 	p := proberAt(t, s, noECH)
 	now := time.Unix(1_800_000_000, 0)
 	p.cfg.Now = func() time.Time { return now }
-	if got := p.Wait(t.Context(), source, server1, name); got != Ignored {
+	if got := p.Wait(t.Context(), source, server1, parsed); got != Ignored {
 		t.Fatalf("got %v", got)
 	}
 	for about, tt := range map[string]struct {
@@ -179,7 +180,7 @@ func TestAnswersAreKeptForAWhileAndNotTooMany(t *testing.T) {
 		if got := p.Ask(neighbor, tt.to, []byte(tt.name)); got != Asking {
 			t.Errorf("%s: got %v", about, got)
 		}
-		p.Wait(t.Context(), source, tt.to, []byte(tt.name))
+		p.Wait(t.Context(), source, tt.to, dnsname.MustParse(tt.name))
 	}
 	now = now.Add(answerTime - time.Second)
 	if got := p.Ask(source, server1, name); got != Ignored {
@@ -189,7 +190,7 @@ func TestAnswersAreKeptForAWhileAndNotTooMany(t *testing.T) {
 	if got := p.Ask(source, server1, name); got != Asking {
 		t.Errorf("when its time is over: %v", got)
 	}
-	p.Wait(t.Context(), source, server1, name)
+	p.Wait(t.Context(), source, server1, parsed)
 
 	p.mu.Lock()
 	for i := range maxAnswers { // as if as many had been asked since
@@ -234,7 +235,7 @@ func TestNoAllocsForWhatIsKnown(t *testing.T) {
 	s := &served{}
 	s.start(t)
 	p := proberAt(t, s, noECH)
-	p.Wait(t.Context(), source, server1, name)
+	p.Wait(t.Context(), source, server1, parsed)
 	if n := testing.AllocsPerRun(100, func() {
 		if p.Ask(source, server1, name) != Ignored {
 			t.Error("not known")
