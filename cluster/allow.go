@@ -26,7 +26,7 @@ const maxNamePorts = 256
 
 func (v *validator) allow() {
 	lines := make(map[string]int, len(v.raw.Allow))
-	v.c.Allow = make([]AllowRule, 0, len(v.raw.Allow))
+	v.c.Allow = slices.Grow(v.c.Allow, len(v.raw.Allow))
 	for i := range v.raw.Allow {
 		raw := &v.raw.Allow[i]
 		if !raw.At.given() {

@@ -31,6 +31,7 @@ import (
 
 	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/netset"
@@ -105,6 +106,7 @@ type rig struct {
 	rules  *decide.Snapshot
 	now    time.Time
 	names  map[string][]string // what upstreams answer
+	ech    echprobe.Answer     // of every server
 	src    netip.Addr          // who clients are; themselves when not valid
 	atDial func()              // called while a server is dialled; nil: nothing is
 }
@@ -140,6 +142,7 @@ func start(t *testing.T, limits proxypath.Limits) *rig {
 		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Lookup: lookup.Lookup, Record: r.Record,
 		End: r.End,
 		Own: func() netset.Set { return p.Resolve.Own }, Now: now, Dial: r.dialServer, Limits: limits,
+		ECH: func(context.Context, netip.Addr, netip.AddrPort, dnsname.Name) echprobe.Answer { return get(r, &r.ech) },
 	})
 	r.Serve(func(ctx context.Context, l net.Listener) error { return r.proxy.Serve(ctx, elsewhere{l, r}) })
 	return r

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/program"
@@ -64,9 +65,12 @@ func Run(ctx context.Context, opt Options, ready func(netip.AddrPort)) error {
 		Bind:   func(dnsname.Name, []netip.Addr, time.Duration) error { return nil },
 		Record: records.Decide, IPv6: hasIPv6Way(), Grace: staleGrace, Now: opt.Now,
 	})
+	never := resolve.Own.Union(netset.Never())
+	probes := echprobe.New(echprobe.Config{Published: dns.PublishesECH, Own: func() netset.Set { return never }, Now: opt.Now})
+	defer probes.Close()
 	proxy := New(proxypath.Config{
 		Rules: func() *decide.Snapshot { return rules }, Lookup: dns.Lookup, Record: records.Decide, End: records.End,
-		Own: func() netset.Set { return resolve.Own }, Now: opt.Now,
+		Own: func() netset.Set { return resolve.Own }, Now: opt.Now, ECH: probes.Wait,
 	})
 
 	recordsDone := make(chan struct{})

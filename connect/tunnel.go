@@ -120,5 +120,12 @@ func (j *judge) inside(ctx context.Context, t *proxypath.Tunnel) (f flow.Flow, d
 		}
 		return f, d, nil, otherHost
 	}
+	if allowed(d) && t.Hides(ctx, name) {
+		f.Proof = flow.Unproved
+		if ctx.Err() != nil {
+			return f, flow.Decision{}, nil, changed
+		}
+		return f, flow.Decision{Reason: flow.EncryptedHello}, nil, ""
+	}
 	return f, d, nil, ""
 }

@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/lab/client"
 	"github.com/sallyport/sallyport/proxypath"
 	"github.com/sallyport/sallyport/proxypath/proxytest"
 )
@@ -134,6 +136,10 @@ func TestDeniedInside(t *testing.T) {
 	asAddress := bytes.Replace(proxytest.Hello(t, "aa.example"), []byte("aa.example"), []byte("20.0.0.100"), 1)
 	invalid := bytes.Replace(proxytest.Hello(t, "a.example"), []byte("a.example"), []byte("a_example"), 1)
 	ech := bytes.Replace(proxytest.Hello(t, "a.example"), []byte{0, 23, 0, 0}, []byte{0xfe, 0x08, 0, 0}, 1) // extended_master_secret becomes a draft's ECH
+	grease, err := client.WithGREASE(proxytest.Hello(t, "a.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		sent   string
 		ends   bool // the client says that it has sent all
@@ -152,6 +158,7 @@ func TestDeniedInside(t *testing.T) {
 		"B04 an address as name":             {string(asAddress), false, flow.AddressAsName, "20.0.0.100"},
 		"B35 a name that is none":            {string(invalid), false, flow.InvalidName, "a_example"},
 		"B05 a hidden name":                  {string(ech), false, flow.EncryptedHello, "a.example"},
+		"B05 ECH to a server that knows it":  {string(grease), false, flow.EncryptedHello, "a.example"},
 		"half a hello that stops":            {h("a.example")[:100], false, flow.HelloTimeout, "a.example"},
 		"half a hello that ends":             {h("a.example")[:100], true, flow.MalformedHello, "a.example"},
 		"nothing":                            {"", false, flow.HelloTimeout, "a.example"},
@@ -184,6 +191,23 @@ func TestDeniedInside(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestECHInATunnelToAServerWithoutIt(t *testing.T) {
+	r := start(t, proxypath.Limits{})
+	r.Set(func() { r.ech = echprobe.Ignored })
+	got := r.collect(addrA)
+	hello, err := client.WithGREASE(proxytest.Hello(t, "a.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := r.tunnel("a.example:443")
+	r.Send(c, string(hello))
+	_ = c.CloseWrite()
+	if b := got(); b != string(hello) {
+		t.Errorf("the server got %d bytes", len(b))
+	}
+	r.wantOne(flow.RuleMatched)
 }
 
 // A server that speaks first waits for the verdict as its client does.

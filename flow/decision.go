@@ -64,7 +64,7 @@ const (
 	NoName              // the first bytes name no server
 	AddressAsName       // the first bytes name an address instead of a server
 	InvalidName         // the name in the first bytes is not a valid host name
-	EncryptedHello      // the ClientHello hides its server name (ECH)
+	EncryptedHello      // the ClientHello may hide another server name, and its server knows how (ECH)
 	NotTLS              // the first bytes are not a ClientHello
 	NotHTTP             // the first bytes are not an HTTP request
 	MalformedHello      // the ClientHello breaks its own format
@@ -147,7 +147,7 @@ var reasonTexts = [numReasons]string{
 	NoName:              "the ClientHello names no server",
 	AddressAsName:       "the client names an address where a host name belongs",
 	InvalidName:         "the client names a host that is not a valid host name",
-	EncryptedHello:      "the ClientHello is encrypted and hides its server name",
+	EncryptedHello:      "the ClientHello may hide another server name from us, and not from its server",
 	NotTLS:              "the first bytes are not a TLS ClientHello",
 	NotHTTP:             "the first bytes are not an HTTP request",
 	MalformedHello:      "the ClientHello is malformed",

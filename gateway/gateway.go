@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/kernelpath"
@@ -83,6 +84,7 @@ type Gateway struct {
 	flows     *flowlog.Flows
 	records   *flowlog.Log
 	dns       *resolver.Resolver
+	probes    *echprobe.Prober
 	rulesFile string // names the rules in force, for the next process
 
 	engine *kernelpath.Engine
@@ -152,9 +154,12 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		Rules: g.rules.Load, Resolve: func() program.Resolve { return g.force.Load().resolve }, Bind: g.bind, Record: g.records.Decide,
 		IPv6: g.host.ipv6, Grace: opt.Grace, Now: opt.Now, Audit: opt.Audit,
 	})
+	own := func() netset.Set { return g.force.Load().own }
+	g.probes = echprobe.New(echprobe.Config{Published: g.dns.PublishesECH, Own: own, Now: opt.Now})
+	defer g.probes.Close()
 	proxy := proxypath.New(proxypath.Config{
 		Rules: g.rules.Load, Lookup: g.dns.Lookup, Record: g.records.Decide, End: g.records.End,
-		Own: func() netset.Set { return g.force.Load().own }, Now: opt.Now, Audit: opt.Audit,
+		Own: own, Now: opt.Now, Audit: opt.Audit, ECH: g.probes.Wait,
 	})
 	cfg := kernelpath.Config{
 		Inside: opt.Inside, Outside: opt.Outside, Marks: g.marks, FirstQueue: opt.FirstQueue,
@@ -163,7 +168,7 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		Front: netset.OfAddrs(g.host.front...), Publish: opt.Program.Published,
 	}
 	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{
-		Rules: g.rules.Load, Names: g.names, Record: g.records.Decide, Now: opt.Now,
+		Rules: g.rules.Load, Names: g.names, Record: g.records.Decide, Now: opt.Now, ECH: g.probes.Ask,
 		Sources: func() netset.Set { return g.force.Load().sources },
 		Inbound: func(f flow.Flow) flow.Decision { return g.force.Load().Program.Inbound(f, netip.AddrPort{}) },
 	})

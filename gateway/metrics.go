@@ -35,6 +35,7 @@ var (
 	descOpen      = desc("open_flows", "Allowed flows that have not ended, with what proved them.")
 	descConntrack = desc("conntrack_entries", "Entries of the kernel's connection table, of this host whoever made them.")
 	descConnMax   = desc("conntrack_entries_limit", "How many entries the kernel's connection table may have.")
+	descProbes    = desc("ech_probes_total", "Servers that were asked whether they know an encrypted hello.", "result")
 	descReloads   = desc("reloads_total", "Times that the rules were loaded anew.", "result")
 	descReloadOK  = desc("last_reload_successful", "1 when the files as they are now are in force, 0 when they were refused.")
 	descGen       = desc("generation", "How many times the rules have been exchanged.")
@@ -72,6 +73,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	count(descDropped, g.records.Dropped())
 	gauge(descBindings, float64(g.names.Len()))
 	gauge(descOpen, float64(g.flows.Len()))
+	probes := g.probes.Counts()
+	count(descProbes, probes.Ignored, "ignored")
+	count(descProbes, probes.Known, "known")
+	count(descProbes, probes.Failed, "failed")
 	count(descReloads, g.stats.reloads.Load(), "taken")
 	count(descReloads, g.stats.reloadsFailed.Load(), "refused")
 	ok := 0.0

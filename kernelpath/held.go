@@ -24,6 +24,7 @@ type heldFlow struct {
 	places   int // that the segments in ids take
 	deadline time.Time
 	stray    bool // the first segment was no hello; waits for an earlier one
+	asking   bool // the hello is whole, and the server is being asked what it means to it
 	fixed    bool // base is where the server's stream begins
 
 	pending bool             // judged and let through; waits for the server's acknowledgement

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/tlshello"
@@ -23,6 +24,9 @@ const (
 	reorderTime = 100 * time.Millisecond
 	// pendingTime is how long a server may take to acknowledge a hello.
 	pendingTime = 30 * time.Second
+	// rejudged is how many flows whose server is being asked are judged again at
+	// one tick: the others have their turn at the next ones.
+	rejudged = 256
 	// begunTime is how long a client may take for its first byte.
 	begunTime = 5 * time.Minute
 )
@@ -49,7 +53,7 @@ type hold struct {
 	now     time.Time
 	flows   map[flowKey]*heldFlow
 	free    []*heldFlow
-	waiting int // flows whose deadline is a reorderTime
+	waiting int // flows that are stray or asking: there is something to do soon
 	// undecided has the flows whose segments wait, and judged those that are
 	// pending: none of the latter has a segment here.
 	undecided, judged *room
@@ -261,13 +265,31 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	}
 	h.unstray(held)
-	f, name, rules := flowOf(p), h.nameOf(hello), h.judge.Rules()
+	h.judgeHello(key, held, hello, reason)
+}
+
+// judgeHello judges a flow by its whole hello. While its server is being asked
+// what the hello means to it, the flow stays as it is, and is judged again with its
+// next segment or at a tick.
+func (h *hold) judgeHello(key flowKey, held *heldFlow, hello tlshello.Hello, reason flow.Reason) {
+	f, name, rules := flowOfKey(key), h.nameOf(hello), h.judge.Rules()
 	d := h.judge.hello(&f, hello, reason, name, h.now)
+	if d.Verdict == flow.Allow {
+		switch hides := h.judge.hides(key, hello, name); {
+		case hides == echprobe.Asking && h.now.Before(held.deadline) && held.segments < maxSegments:
+			h.ask(held)
+			h.seat(held)
+			return
+		case hides != echprobe.Ignored:
+			d = flow.Decision{Reason: flow.EncryptedHello}
+		}
+	}
+	h.unask(held)
 	if d.Verdict != flow.Allow {
 		h.deny(key, held, d, name)
 		return
 	}
-	h.record(f, p.srcPort, d, name)
+	h.record(f, key.src.Port(), d, name)
 	h.stats.heard(h.now.Sub(held.deadline.Add(-helloTime)))
 	held.pending, held.rules = true, rules
 	held.end = held.base + uint32(len(held.prefix()))
@@ -282,6 +304,21 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	if h.judged.full() {
 		last := h.judged.last()
 		h.give(last, h.flows[last])
+	}
+}
+
+// ask notes that a flow's server is being asked, and unask that it is no longer.
+func (h *hold) ask(held *heldFlow) {
+	if !held.asking {
+		held.asking = true
+		h.waiting++
+	}
+}
+
+func (h *hold) unask(held *heldFlow) {
+	if held.asking {
+		held.asking = false
+		h.waiting--
 	}
 }
 
@@ -480,19 +517,28 @@ func (h *hold) letGo(key flowKey, held *heldFlow) {
 	h.give(key, held)
 }
 
-// expire refuses the flows whose time is over.
+// expire refuses the flows whose time is over, and judges again those whose server
+// is being asked.
 func (h *hold) expire() {
 	h.begun.expire(h.now)
+	again := 0
 	for key, held := range h.flows {
 		if h.now.Before(held.deadline) {
-			if held.pending {
+			switch {
+			case held.pending:
 				h.resend(key, held)
+				continue
+			case !held.asking || again == rejudged:
+				continue
 			}
-			continue
+			again++
 		}
 		begin, _, known := h.begun.of(key)
 		switch {
 		case h.current(key, begin, known) == nil:
+		case held.asking:
+			hello, _, reason := tlshello.Read(held.prefix(), h.scratch[:])
+			h.judgeHello(key, held, hello, reason)
 		case held.pending:
 			h.give(key, held)
 		case held.stray:
@@ -512,7 +558,7 @@ func (h *hold) end() {
 	}
 }
 
-// soon reports whether some flow's time is over before the next tick.
+// soon reports whether there is something to do before the next tick.
 func (h *hold) soon() bool { return h.waiting > 0 }
 
 func (h *hold) record(f flow.Flow, srcPort uint16, d flow.Decision, name []byte) {
@@ -546,6 +592,7 @@ func (h *hold) give(key flowKey, held *heldFlow) {
 	if held.stray {
 		h.waiting--
 	}
+	h.unask(held)
 	if held.pending {
 		h.judged.leave(&held.seat)
 	} else {

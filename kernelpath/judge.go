@@ -4,10 +4,12 @@
 package kernelpath
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/nametable"
@@ -24,6 +26,9 @@ type Judge struct {
 	Inbound func(flow.Flow) flow.Decision // what is published; nil: nothing
 	Record  func(*flowlog.Event)          // must neither block nor keep the event
 	Now     func() time.Time              // time.Now when nil
+	// ECH says whether a server knows what to do with an encrypted hello; must not
+	// block nor keep the name. Nil: each may.
+	ECH func(source netip.Addr, to netip.AddrPort, name []byte) echprobe.Answer
 }
 
 func (j *Judge) now() time.Time {
@@ -33,14 +38,14 @@ func (j *Judge) now() time.Time {
 	return j.Now()
 }
 
-// hello judges a flow by its whole ClientHello. f has everything but the name
-// and the proof.
+// hello judges a flow by its whole ClientHello, but for what hides returns. f has
+// everything but the name and the proof.
 func (j *Judge) hello(f *flow.Flow, h tlshello.Hello, reason flow.Reason, name []byte, at time.Time) flow.Decision {
 	f.App = flow.TLS
 	switch {
 	case reason != flow.NotDecided:
 		return flow.Decision{Reason: reason}
-	case h.ECH:
+	case h.DraftECH: // no server that speaks a draft could be asked for its keys
 		return flow.Decision{Reason: flow.EncryptedHello}
 	}
 	bound := j.Names.Bound(name, f.Dst, at)
@@ -53,6 +58,18 @@ func (j *Judge) hello(f *flow.Flow, h tlshello.Hello, reason flow.Reason, name [
 		d.Reason = flow.NameAddressMismatch
 	}
 	return d
+}
+
+// hides reports whether a hello that is allowed otherwise may hide another name:
+// when its server knows ECH, or nobody can tell.
+func (j *Judge) hides(key flowKey, h tlshello.Hello, name []byte) echprobe.Answer {
+	switch {
+	case !h.ECH:
+		return echprobe.Ignored
+	case j.ECH == nil:
+		return echprobe.Known
+	}
+	return j.ECH(key.src.Addr(), key.dst, name)
 }
 
 // binding judges a flow by nothing but the names that lead to its address. It

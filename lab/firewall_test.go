@@ -97,6 +97,58 @@ func TestHellosComeThroughALossyNetwork(t *testing.T) {
 	wg.Wait()
 }
 
+// A client without keys sends GREASE with every hello. What it sends comes through
+// at once where the server has no keys either, and not where it has.
+func TestAHelloWithGREASEComesThroughToAServerWithoutECH(t *testing.T) {
+	l, fw := guarded(t)
+	i := slices.IndexFunc(l.Plan.Reaches, func(r lab.Reach) bool {
+		byAddress := strings.Contains(r.Name, ".hcp.") // the API server: nobody looks at its hellos
+		return r.Target().Kind == client.HTTPS && r.Name != "" && r.Port == 443 && !byAddress &&
+			!slices.Contains(l.Plan.Addrs[r.Name], l.Plan.Shared) && r.Source == l.Plan.Sources[0]
+	})
+	if i < 0 {
+		t.Fatal("every name is on the shared address")
+	}
+	for _, row := range []struct {
+		name string
+		want string
+	}{{l.Plan.Reaches[i].Name, "allow"}, {l.Plan.OnShared[0], "deny"}} {
+		a, err := l.Ask(t.Context(), client.Question{Name: row.name})
+		if err != nil || len(a.Addrs) == 0 {
+			t.Fatalf("%s: got %+v, %v", row.name, a, err)
+		}
+		nonce, begin := client.NewNonce(), time.Now()
+		hello, err := client.Hello(client.TLS{ALPN: []string{nonce}}, row.name)
+		if err == nil {
+			hello, err = client.WithGREASE(hello)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := l.Say(t.Context(), client.Raw{To: addrPort(a.Addrs[0], 443), Chunks: [][]byte{hello[:900], hello[900:]}, Listen: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const handshake, serverHello = 22, 2
+		answered := len(h.Data) > 5 && h.Data[0] == handshake && h.Data[5] == serverHello
+		if answered != (row.want == "allow") || h.Refused == answered {
+			t.Errorf("%s: got %d bytes, %s", row.name, len(h.Data), h.Outcome())
+		}
+		if _, ok := l.Internet.Arrived(t.Context(), hello, 200*time.Millisecond); ok != answered {
+			t.Errorf("%s: the hello arrived: %t", row.name, ok)
+		}
+		all, err := fw.Decisions(begin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(all, func(r lab.Record) bool {
+			return r.Name == row.name && r.Path == "hello" && r.Verdict == row.want && (answered || r.Reason == "encrypted-hello")
+		}) {
+			t.Errorf("%s: records %+v", row.name, all)
+		}
+	}
+}
+
 func TestAHelloArrivesUnchanged(t *testing.T) {
 	l, _ := guarded(t)
 	a, err := l.Ask(t.Context(), client.Question{Name: "mcr.microsoft.com"})

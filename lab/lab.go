@@ -96,6 +96,11 @@ func New(ctx context.Context, opt Options) (l *Lab, err error) {
 		return l, fmt.Errorf("make the lab's CA: %w", err)
 	}
 	l.Plan.World.CACert, l.Plan.World.CAKey, l.Plan.World.TTL = ca, key, opt.TTL
+	if len(l.Plan.OnShared) > 0 {
+		if l.Plan.World.ECH, err = internet.NewECH(l.Plan.OnShared[0], cdn, cdn6); err != nil {
+			return l, fmt.Errorf("make keys for encrypted hellos: %w", err)
+		}
+	}
 	if !opt.NoWitness {
 		l.Plan.World.Watch = outLink
 	}

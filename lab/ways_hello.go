@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -47,13 +48,41 @@ var noServerName = []Try{
 	}),
 }
 
-// outerECH is an encrypted_client_hello as a client sends it (RFC 9849 section
-// 5): HKDF-SHA256, AES-128-GCM, config 7, a key of 32 bytes, 64 bytes of
-// payload.
-var outerECH = slices.Concat([]byte{0, 0, 1, 0, 1, 7, 0, 32}, bytes.Repeat([]byte{9}, 32), []byte{0, 64}, bytes.Repeat([]byte{5}, 64))
-
+// encryptedHello is tried at a server that has keys for it.
 var encryptedHello = []Try{
-	saidThere("", []flow.Reason{flow.EncryptedHello}, withExtension(client.ExtEncryptedHello, outerECH)),
+	saidThere("an extension that nobody could decrypt", []flow.Reason{flow.EncryptedHello}, func(e *Env, allowed string) ([]byte, error) {
+		hello, err := e.Hello(client.TLS{}, allowed)
+		if err != nil {
+			return nil, err
+		}
+		return client.WithGREASE(hello)
+	}),
+	{What: "a refused name inside", Want: []flow.Reason{flow.EncryptedHello}, Do: func(ctx context.Context, e *Env) (bool, string, error) {
+		_, at, err := e.Shared(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		// The allowed name is the public one of the server's keys.
+		_, got := e.Lab.Reach(ctx, client.Target{
+			Kind: client.HTTPS, Name: FrontedName, Addr: at.Addr(), Port: at.Port(), Source: e.Source, Nonce: e.Nonce,
+			TLS: client.TLS{ECH: e.Lab.Plan.World.ECH.List()},
+		})
+		if got.Local.IsValid() {
+			e.flows = append(e.flows, triedFlow{"tcp", got.Local, at})
+		}
+		within := settle
+		if !e.Held() {
+			within = soon
+		}
+		if served, ok := e.Lab.Internet.Await(ctx, e.Nonce, within); ok {
+			return true, fmt.Sprintf("a request for %s was answered at %s", served.Name, served.Local), nil
+		}
+		leaked, detail := e.Leaked(ctx)
+		if !leaked {
+			detail = got.Error
+		}
+		return leaked, detail, nil
+	}},
 }
 
 // oddNames are read as an allowed name by one who is careless and as another by

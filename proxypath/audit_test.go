@@ -69,6 +69,7 @@ func TestAuditPassesWhatIsDeniedAsItCame(t *testing.T) {
 func TestAuditPassesAStrictConnectionThatIsDenied(t *testing.T) {
 	tests := deniedHellos(t)
 	tests["half a hello"] = said{string(proxytest.Hello(t, "a.example")[:50]), flow.MalformedHello}
+	tests["ECH to a server that knows it"] = said{hiding(t, "a.example"), flow.EncryptedHello}
 	for about, tt := range tests {
 		t.Run(about, func(t *testing.T) {
 			strictlyIn(t, Limits{Dial: 200 * time.Millisecond}, true).passes(tt.say, tt.reason)

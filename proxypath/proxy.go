@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/netset"
@@ -38,6 +39,9 @@ type Config struct {
 	Own    func() netset.Set                                                // the gateway's addresses: never dialled, and no destination (a loop)
 	Now    func() time.Time                                                 // for rules and records; time.Now when nil
 	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) // a net.Dialer when nil
+	// ECH says whether a server knows what to do with an encrypted hello, which is
+	// denied then; waits until it is known, or ctx ends. Nil: each may.
+	ECH    func(ctx context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) echprobe.Answer
 	Limits Limits
 	Audit  bool // what is denied is recorded, and passes to where the client wanted to go (audit.go)
 

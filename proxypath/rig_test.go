@@ -6,6 +6,7 @@ package proxypath
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/netset"
@@ -45,6 +47,8 @@ type rig struct {
 	names map[string][]netip.Addr
 	dst   netip.AddrPort // where clients believe they connect to
 	src   netip.Addr
+	ech   echprobe.Answer // of every server
+	asked []string        // "source address name"
 }
 
 func allow(id, pattern string, proto flow.Protocol, ports ...uint16) program.Rule {
@@ -115,8 +119,14 @@ func startIn(t *testing.T, limits Limits, audit bool) *rig {
 			return nil, errors.New("no such name")
 		},
 		Record: r.Record, End: r.End,
-		Own:    func() netset.Set { return netset.OfAddrs(addrOwn) },
-		Dial:   r.DialServer,
+		Own:  func() netset.Set { return netset.OfAddrs(addrOwn) },
+		Dial: r.DialServer,
+		ECH: func(_ context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) echprobe.Answer {
+			r.Mu.Lock()
+			defer r.Mu.Unlock()
+			r.asked = append(r.asked, fmt.Sprintf("%s %s %s", source, to, name))
+			return r.ech
+		},
 		Limits: limits, Audit: audit,
 	})
 	// Behind the end of Serve, which comes first among what is cleaned up.

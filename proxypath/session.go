@@ -27,6 +27,7 @@ type session struct {
 	src     netip.AddrPort
 	dst     netip.AddrPort // where the client wanted to go; zero when it will say so
 	crowded bool           // there is no room for it, and audit mode lets it pass
+	ech     bool           // the client's hello is as one with another name inside
 	served  int            // requests that were answered by a server
 	moved   atomic.Uint64
 	cancel  context.CancelFunc // ends this session alone

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/tlshello"
 )
@@ -63,12 +64,33 @@ func (s *session) strict(ctx context.Context) {
 		return
 	}
 	f.Dst = s.addr.Addr()
+	if s.hides(ctx, name) {
+		if ctx.Err() != nil {
+			return // was cut
+		}
+		f.Proof = flow.Unproved
+		deny(flow.Decision{Reason: flow.EncryptedHello}, nil, "")
+		return
+	}
 	s.record(f, d, nil, "")
 	s.splice(f)
 }
 
+// hides reports whether the client's hello, whose name is allowed, may have another
+// one inside: when the server that s is connected to knows ECH, or nobody can tell.
+// It waits as long as a client may take for its hello.
+func (s *session) hides(ctx context.Context, name dnsname.Name) bool {
+	if !s.ech || s.p.cfg.ECH == nil {
+		return s.ech
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.p.cfg.Limits.Hello)
+	defer cancel()
+	return s.p.cfg.ECH(ctx, s.src.Addr(), s.addr, name) != echprobe.Ignored
+}
+
 // helloName returns the name in the client's ClientHello. Where there is no valid
-// one, reason says why, and seen is what stands there.
+// one, reason says why, and seen is what stands there. Whether it may hide another
+// one depends on the server: see hides.
 func (s *session) helloName() (name dnsname.Name, seen []byte, reason flow.Reason, detail string) {
 	h, reason, detail := s.hello()
 	switch {
@@ -76,9 +98,10 @@ func (s *session) helloName() (name dnsname.Name, seen []byte, reason flow.Reaso
 		return name, h.Name, reason, ""
 	case reason != flow.NotDecided:
 		return name, nil, reason, detail
-	case h.ECH: // as everywhere: GREASE cannot be told from the real thing
+	case h.DraftECH, h.ECH && s.p.cfg.ECH == nil:
 		return name, nil, flow.EncryptedHello, ""
 	}
+	s.ech = h.ECH
 	name, err := dnsname.Parse(string(h.Name))
 	if err != nil {
 		return name, h.Name, flow.InvalidName, ""

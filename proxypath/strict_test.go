@@ -10,11 +10,14 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/decide"
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/lab/client"
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/proxypath/proxytest"
 )
@@ -87,6 +90,62 @@ func TestAStrictRuleDialsWhatTheNameResolvesTo(t *testing.T) {
 	}
 }
 
+// hiding returns a hello with an ECH extension.
+func hiding(t *testing.T, name string) string {
+	t.Helper()
+	hello, err := client.WithGREASE(proxytest.Hello(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(hello)
+}
+
+// The server that is dialled is asked, whatever address the client has chosen.
+func TestAStrictRuleLetsECHToAServerWithoutIt(t *testing.T) {
+	r := strictly(t, Limits{})
+	hello := hiding(t, "a.example")
+	r.Set(func() { r.ech, r.names["a.example"] = echprobe.Ignored, []netip.Addr{addrA2} })
+	r.ServeRaw(addrA2, func(c net.Conn, br *bufio.Reader) {
+		b := make([]byte, len(hello))
+		if _, err := io.ReadFull(br, b); err != nil || string(b) != hello {
+			t.Errorf("the server got %d bytes, %v", len(b), err)
+		}
+		_, _ = c.Write([]byte("answer"))
+	})
+	c, br := r.Dial()
+	r.Send(c, hello)
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(br); err != nil || string(got) != "answer" {
+		t.Errorf("the client got %q, %v", got, err)
+	}
+	if e := r.wantOne(flow.RuleMatched); e.Flow.Dst != addrA2 {
+		t.Errorf("record %+v", e.Flow)
+	}
+	if want := []string{"10.240.0.4 20.0.0.2:443 a.example"}; !slices.Equal(r.asked, want) {
+		t.Errorf("asked %q, want %q", r.asked, want)
+	}
+}
+
+func TestAStrictRuleLetsNoECHToAServerThatKnowsIt(t *testing.T) {
+	r := strictly(t, Limits{})
+	got := make(chan int64, 1)
+	r.ServeRaw(addrA, func(_ net.Conn, br *bufio.Reader) {
+		n, _ := io.Copy(io.Discard, br)
+		got <- n
+	})
+	c, _ := r.Dial()
+	r.Send(c, hiding(t, "a.example"))
+	r.WantReset(c)
+	if e := r.wantOne(flow.EncryptedHello); e.Flow.Name.String() != "a.example" || e.Flow.Proof != flow.Unproved {
+		t.Errorf("record %+v", e.Flow)
+	}
+	if n := <-got; n != 0 {
+		t.Errorf("the server got %d bytes", n)
+	}
+}
+
 // said is what a client sends, and why it is denied.
 type said struct {
 	say    string
@@ -101,6 +160,7 @@ func deniedHellos(t *testing.T) map[string]said {
 		"no name":                          {string(proxytest.Hello(t, "", none)), flow.NoName},
 		"a name that resolves to nobody":   {string(proxytest.Hello(t, "gone.example")), flow.UpstreamFailed},
 		"a name that leads to the gateway": {string(proxytest.Hello(t, "loop.example")), flow.SpecialAddress},
+		"ECH behind a name without a rule": {hiding(t, "evil.example"), flow.NameNotAllowed},
 	}
 }
 

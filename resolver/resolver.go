@@ -386,7 +386,7 @@ func (r *Resolver) query(ctx context.Context, name dnsname.Name, typ uint16) (*d
 			case err != nil:
 				errs = append(errs, fmt.Errorf("upstream %s: %w", s, err))
 			case msg.Rcode != dns.RcodeSuccess && msg.Rcode != dns.RcodeNameError:
-				errs = append(errs, fmt.Errorf("upstream %s: answers %s", s, dns.RcodeToString[msg.Rcode]))
+				errs = append(errs, fmt.Errorf("upstream %s: answers %w", s, rcodeError(msg.Rcode)))
 			case len(msg.Question) != 1 || msg.Question[0].Qtype != typ || !sameName(msg.Question[0].Name, name):
 				errs = append(errs, fmt.Errorf("upstream %s: answers another question", s))
 			default:
@@ -402,6 +402,11 @@ func (r *Resolver) query(ctx context.Context, name dnsname.Name, typ uint16) (*d
 	}
 	return nil, errors.Join(errs...)
 }
+
+// rcodeError is what an upstream answered in place of data.
+type rcodeError int
+
+func (e rcodeError) Error() string { return dns.RcodeToString[int(e)] }
 
 func sameName(s string, n dnsname.Name) bool {
 	m, err := dnsname.Parse(s)

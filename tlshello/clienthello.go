@@ -88,7 +88,7 @@ func (h *Hello) extension(ext uint16, data cursor, last bool) bool {
 		return isOuterECH(data)
 	default:
 		if isDraftECH(ext) {
-			h.ECH = true
+			h.DraftECH = true
 		}
 	}
 	return true

@@ -31,7 +31,8 @@ type Hello struct {
 
 	Version   uint16 // legacy_version: 0x0303 for TLS 1.2 and 1.3
 	TLS13     bool   // supported_versions offers TLS 1.3
-	ECH       bool   // an encrypted_client_hello of any draft, or GREASE that looks like one
+	ECH       bool   // encrypted_client_hello (RFC 9849), or GREASE that looks like it
+	DraftECH  bool   // the like of it in a draft, which GREASE does not use
 	Ticket    bool   // a non-empty session_ticket (RFC 5077)
 	PSK       bool   // pre_shared_key: a resumption, or an external key
 	EarlyData bool   // early_data: 0-RTT follows
@@ -48,8 +49,8 @@ type Hello struct {
 // A hello that spans records is put together in scratch. MaxBytes of it are
 // always enough; a hello that does not fit is flow.HelloTooLong.
 //
-// h.ECH is not a reason here: GREASE (RFC 8701) cannot be told from the real
-// thing on the wire, so what it means is the caller's policy.
+// h.ECH is not a reason here: by its bytes GREASE (RFC 9849 section 6.2) is like
+// the real thing, and which it is depends on the server (package echprobe).
 func Read(stream, scratch []byte) (h Hello, more bool, reason flow.Reason) {
 	msg, n, more, reason := message(stream, scratch)
 	if more || reason != flow.NotDecided {

@@ -193,20 +193,20 @@ func TestRead(t *testing.T) {
 func TestReadTellsECH(t *testing.T) {
 	outer := "\x00\x00\x01\x00\x01\x2a\x00\x04encd\x00\x05paylo" // HKDF-SHA256, AES-128-GCM, config 42
 	for _, tt := range []struct {
-		about string
-		ext   []byte
-		want  bool
+		about      string
+		ext        []byte
+		ech, draft bool
 	}{
-		{"outer ECH, GREASE or not", ext(extECH, outer), true},
-		{"ESNI", ext(0xffce, "x"), true},
-		{"draft 07", ext(0xff02, "x"), true},
-		{"draft 07 nonce", ext(0xff03, "x"), true},
-		{"draft 09", ext(0xfe09, "x"), true},
-		{"a neighbour of ECH", ext(0xfe0e, "x"), false},
+		{"outer ECH, GREASE or not", ext(extECH, outer), true, false},
+		{"ESNI", ext(0xffce, "x"), false, true},
+		{"draft 07", ext(0xff02, "x"), false, true},
+		{"draft 07 nonce", ext(0xff03, "x"), false, true},
+		{"draft 09", ext(0xfe09, "x"), false, true},
+		{"a neighbour of ECH", ext(0xfe0e, "x"), false, false},
 	} {
 		h, more, reason := read(hello(serverName("a.example"), tt.ext))
-		if more || reason != flow.NotDecided || h.ECH != tt.want {
-			t.Errorf("%s: more=%t %v ECH=%t, want ECH=%t", tt.about, more, reason, h.ECH, tt.want)
+		if more || reason != flow.NotDecided || h.ECH != tt.ech || h.DraftECH != tt.draft {
+			t.Errorf("%s: more=%t %v ECH=%t draft=%t, want ECH=%t draft=%t", tt.about, more, reason, h.ECH, h.DraftECH, tt.ech, tt.draft)
 		}
 	}
 }

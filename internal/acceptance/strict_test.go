@@ -34,7 +34,22 @@ func TestAStrictNameIsDialledByTheGateway(t *testing.T) {
 		t.Errorf("curl: code %d, %d bytes, %s", r.Code, len(r.Stdout), r.Stderr)
 	}
 
+	// GREASE, as browsers send it, comes through to a server that has no ECH.
 	_, got := s.Reach(t.Context(), strict)
+	hello, err := client.Hello(client.TLS{}, strict.Name)
+	if err == nil {
+		hello, err = client.WithGREASE(hello)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Remote.Addr() == s.Plan.Shared {
+		t.Fatal("the strict name is at a server with ECH")
+	}
+	h, err := s.Say(t.Context(), client.Raw{To: got.Remote, Chunks: [][]byte{hello}})
+	if err != nil || len(h.Data) < 6 || h.Data[0] != 22 || h.Data[5] != 2 { // a ServerHello
+		t.Errorf("a hello with GREASE: %+v, %v", h, err)
+	}
 	evil := client.Target{Kind: client.HTTPS, Name: "evil.example", Addr: got.Remote.Addr(), Port: 443}
 	s.reach("another name at its address", evil, false)
 	s.awaitRecord("the refusal", func(r lab.Record) bool {

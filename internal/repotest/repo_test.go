@@ -54,7 +54,7 @@ var layout = []row{
 	},
 	{
 		name:     "outlets",
-		packages: []string{"decide", "flowlog", "nametable", "tlshello", "httphead", "resolver"},
+		packages: []string{"decide", "flowlog", "nametable", "tlshello", "httphead", "resolver", "echprobe"},
 		also:     map[string][]string{"resolver": {"decide", "flowlog"}},
 		why:      "an outlet sees a program, never where it came from; the resolver decides and records",
 	},

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -52,6 +53,18 @@ func WithExtension(hello []byte, typ uint16, data []byte) ([]byte, error) {
 	binary.BigEndian.PutUint16(out[3:], uint16(len(out)-recordHeader))
 	binary.BigEndian.PutUint16(out[7:], uint16(len(out)-recordHeader-4)) // the low bytes of 24 bits
 	return out, nil
+}
+
+// WithGREASE returns hello with the encrypted_client_hello of a client that has no
+// keys (RFC 9849 section 6.2), as BoringSSL makes it: HKDF-SHA256 and AES-128-GCM,
+// any configuration, a key and a payload of random bytes.
+func WithGREASE(hello []byte) ([]byte, error) {
+	const key, payload = 32, 128 + 16
+	random := make([]byte, 1+key+payload)
+	_, _ = rand.Read(random)
+	return WithExtension(hello, ExtEncryptedHello, slices.Concat(
+		[]byte{0, 0, 1, 0, 1, random[0], 0, key}, random[1:1+key], []byte{0, payload}, random[1+key:],
+	))
 }
 
 // extensionsOf returns where the length of the extensions stands in hello (RFC

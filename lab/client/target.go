@@ -60,6 +60,7 @@ type TLS struct {
 	NoName     bool     `json:"noName,omitempty"`     // sends no server name
 	ALPN       []string `json:"alpn,omitempty"`
 	Classical  bool     `json:"classical,omitempty"` // offers no post-quantum key share, so the hello is short
+	ECH        []byte   `json:"ech,omitempty"`       // an ECHConfigList; the server name is encrypted for it, and its public name sent
 	Resume     bool     `json:"resume,omitempty"`    // gets a session with one connection, and resumes it with the one that counts
 
 	sessions tls.ClientSessionCache

@@ -80,6 +80,9 @@ func (t TLS) config(name string) (*tls.Config, error) {
 	if t.Classical {
 		cfg.CurvePreferences = []tls.CurveID{tls.X25519}
 	}
+	if len(t.ECH) > 0 {
+		cfg.EncryptedClientHelloConfigList, cfg.MinVersion = t.ECH, tls.VersionTLS13
+	}
 	if len(t.Roots) > 0 {
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(t.Roots) {

@@ -35,6 +35,7 @@ type Config struct {
 	Greeters      []netip.Addr      // servers that speak first on every TCP port
 	Sites         map[string]string // host -> directory whose files it serves, or http:// address it passes requests to
 	Watch         string            // interface on which the witness looks; "" for none
+	ECH           ECH               // of the servers that have keys for encrypted hellos
 }
 
 // Port is a TCP port on which every address answers.
@@ -163,8 +164,12 @@ func (w *World) tlsConfig() *tls.Config {
 			if err != nil {
 				return nil, err
 			}
-			return &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: protocol(h.SupportedProtos)}, nil
+			return &tls.Config{
+				Certificates: []tls.Certificate{*cert}, NextProtos: protocol(h.SupportedProtos),
+				GetEncryptedClientHelloKeys: w.cfg.ECH.keysFor, // those that it tells
+			}, nil
 		},
+		GetEncryptedClientHelloKeys: w.cfg.ECH.keysFor, // those that it decrypts with
 	}
 }
 

@@ -1,0 +1,123 @@
+// Copyright The Sallyport Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package echprobe
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+
+	"github.com/sallyport/sallyport/dnsname"
+)
+
+// result is what a probe has found. The zero value says least.
+type result uint8
+
+const (
+	failed result = iota
+	known
+	ignored
+)
+
+// probe asks the server, and at the same time for its name's HTTPS record.
+func (p *Prober) probe(to netip.AddrPort, name dnsname.Name) result {
+	ctx, cancel := p.begin()
+	defer cancel()
+	record := make(chan result, 1)
+	go func() { record <- p.published(ctx, name) }()
+	if said := p.handshake(ctx, to, name); said != ignored {
+		cancel() // the record could not change that
+		<-record
+		return said
+	}
+	return <-record
+}
+
+// published returns what the name's record says of the server.
+func (p *Prober) published(ctx context.Context, name dnsname.Name) result {
+	switch has, err := p.cfg.Published(ctx, name); {
+	case err != nil:
+		return failed
+	case has:
+		return known
+	}
+	return ignored
+}
+
+// handshake returns what the server says of itself. A server with keys MUST answer
+// a hello that it cannot decrypt with retry_configs (RFC 9849 section 7.1). They
+// are encrypted, so this is known only behind the handshake, which we break off
+// (section 6.1.6). Below TLS 1.3 the extension does not exist.
+func (p *Prober) handshake(ctx context.Context, to netip.AddrPort, name dnsname.Name) result {
+	config, err := madeUp(name)
+	if err != nil {
+		return failed
+	}
+	err = p.greet(ctx, to, &tls.Config{
+		ServerName: name.String(), MinVersion: tls.VersionTLS13, EncryptedClientHelloConfigList: config,
+		// Who the server is does not matter: it is the one that the client talks to.
+		EncryptedClientHelloRejectionVerify: func(tls.ConnectionState) error { return nil },
+	})
+	if rejected, ok := errors.AsType[*tls.ECHRejectionError](err); ok {
+		if len(rejected.RetryConfigList) == 0 {
+			return ignored
+		}
+		return known
+	}
+	if err == nil { // it has decrypted what nobody could
+		return known
+	}
+	// Old servers end this in many ways, for want of TLS 1.3. They are told by the
+	// version that they take when they may.
+	var taken uint16
+	_ = p.greet(ctx, to, &tls.Config{
+		ServerName: name.String(), MinVersion: tls.VersionTLS10, InsecureSkipVerify: true, // #nosec G402: nothing is sent
+		VerifyConnection: func(c tls.ConnectionState) error {
+			taken = c.Version
+			return errors.New("seen enough")
+		},
+	})
+	if taken != 0 && taken < tls.VersionTLS13 {
+		return ignored
+	}
+	return failed
+}
+
+// greet makes a handshake with a server on a connection of its own.
+func (p *Prober) greet(ctx context.Context, to netip.AddrPort, cfg *tls.Config) error {
+	conn, err := p.cfg.Dial(ctx, to)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return tls.Client(conn, cfg).HandshakeContext(ctx)
+}
+
+// madeUp returns an ECHConfigList with one configuration whose key is nobody's
+// (RFC 9849 section 4): X25519 with HKDF-SHA256, and AES-128-GCM (RFC 9180 section
+// 7). Its public name is what the outer hello says.
+func madeUp(name dnsname.Name) ([]byte, error) {
+	const version, kem, kdf, aead = 0xfe0d, 0x0020, 0x0001, 0x0001
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	var id [1]byte
+	_, _ = rand.Read(id[:])
+	be := binary.BigEndian
+	contents := be.AppendUint16(id[:], kem)
+	public := key.PublicKey().Bytes()
+	contents = append(be.AppendUint16(contents, uint16(len(public))), public...)
+	contents = be.AppendUint16(be.AppendUint16(be.AppendUint16(contents, 4), kdf), aead)
+	contents = append(contents, 0, byte(len(name.String())))
+	contents = append(contents, name.String()...)
+	contents = be.AppendUint16(contents, 0) // no extensions
+	list := be.AppendUint16(nil, uint16(len(contents)+4))
+	list = be.AppendUint16(be.AppendUint16(list, version), uint16(len(contents)))
+	return append(list, contents...), nil
+}
