@@ -251,7 +251,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		return
 	case more:
 		h.unstray(held)
-		h.acknowledge(key, held, before, p)
+		h.partial(key, held, before, p)
 		h.seat(held)
 		return
 	case reason == flow.NotTLS && held.stray && held.segments < maxSegments:
@@ -527,6 +527,9 @@ func (h *hold) expire() {
 			switch {
 			case held.pending:
 				h.resend(key, held)
+				continue
+			case h.ackDue(held):
+				h.acknowledge(key, held)
 				continue
 			case !held.asking || again == rejudged:
 				continue

@@ -13,10 +13,11 @@ import "time"
 // the network loses it on the way, we send it again.
 
 const (
-	// ackFrom is how many segments of a hello come without any acknowledgement,
-	// ackEvery how many from then on with one.
-	ackFrom  = 8
-	ackEvery = 4
+	// ackFrom is which segment of a hello is acknowledged at once, as each from then
+	// on. A client that has fewer on the way, as behind a lost SYN, repeats one, or
+	// waits longer than ackTime.
+	ackFrom = 8
+	ackTime = 200 * time.Millisecond
 	// resendTime is how long a server may take to acknowledge what we owe, at first;
 	// each time that it does not, it is twice as long (RFC 6298 section 5.5).
 	resendTime = 300 * time.Millisecond
@@ -27,6 +28,7 @@ const (
 // owed is what we have acknowledged of a hello.
 type owed struct {
 	any    bool
+	ack    time.Time     // when what has arrived is to be acknowledged; zero: not before more has
 	again  time.Time     // when it is to be sent once more
 	after  time.Duration // how long that is behind the last time
 	server opening
@@ -34,28 +36,42 @@ type owed struct {
 	stamp  uint32 // of the client's clock
 }
 
-// acknowledge tells a client that is waiting for it what has arrived of its
-// hello. before is how much of it there was before its segment p.
-func (h *hold) acknowledge(key flowKey, held *heldFlow, before int, p *packet) {
-	n := len(held.prefix())
-	repeated := n == before
-	if !held.fixed || n == 0 || h.inject == nil || !repeated && (held.segments < ackFrom || held.segments%ackEvery != 0) {
-		return
+// partial takes note of a segment that does not make the hello whole. before is how
+// much of it there was before.
+func (h *hold) partial(key flowKey, held *heldFlow, before int, p *packet) {
+	o := &held.owed
+	o.window = p.window
+	o.stamp, _ = stampOf(p.options)
+	if o.any || held.segments >= ackFrom || len(held.prefix()) == before {
+		h.acknowledge(key, held)
+	} else {
+		o.ack = h.now.Add(ackTime)
 	}
+}
+
+// acknowledge tells a client what has arrived of its hello.
+func (h *hold) acknowledge(key flowKey, held *heldFlow) {
+	o, n := &held.owed, len(held.prefix())
+	o.ack = time.Time{}
 	server, known := h.begun.server(key)
-	if !known {
+	if !known || !held.fixed || n == 0 || h.inject == nil {
 		return
 	}
-	stamp, _ := stampOf(p.options)
-	held.owed = owed{any: true, after: resendTime, server: server, window: p.window, stamp: stamp}
+	o.any, o.after, o.server = true, resendTime, server
 	s := segment{
 		src: key.dst, dst: key.src, seq: server.next, ack: held.base + uint32(n), flags: flagACK,
 		window: uint16((server.window - min(uint32(n), server.window)) >> server.scale),
 	}
 	if server.stamped {
-		s.stamps = &stamps{own: server.stamp, echo: stamp}
+		s.stamps = &stamps{own: server.stamp, echo: o.stamp}
 	}
 	h.inject(s)
+}
+
+// ackDue reports whether what has arrived is to be acknowledged now.
+func (h *hold) ackDue(held *heldFlow) bool {
+	at := held.owed.ack
+	return !at.IsZero() && !h.now.Before(at)
 }
 
 // resend sends a judged hello again that the server has not acknowledged and the

@@ -54,7 +54,7 @@ func TestAClientWithManySegmentsIsToldThatTheyHaveArrived(t *testing.T) {
 	for i := range 12 {
 		s.want(s.stamped(first+uint32(i), uint32(100+i), hello[i:i+1]), held)
 	}
-	if len(s.said) != 2 {
+	if len(s.said) != 5 {
 		t.Fatalf("said %+v", s.said)
 	}
 	got := s.said[0]
@@ -62,7 +62,7 @@ func TestAClientWithManySegmentsIsToldThatTheyHaveArrived(t *testing.T) {
 		len(got.payload) != 0 || got.stamps == nil || *got.stamps != (stamps{7000, 107}) {
 		t.Errorf("said %+v with stamps %+v", got, got.stamps)
 	}
-	if got := s.said[1]; got.ack != first+12 {
+	if got := s.said[4]; got.ack != first+12 {
 		t.Errorf("said %+v", got)
 	}
 }
@@ -75,6 +75,28 @@ func TestAClientThatRepeatsItselfIsToldThatItHasArrived(t *testing.T) {
 		t.Fatalf("said %+v", s.said)
 	}
 	s.want(s.stamped(first, 300, hello[:50]), held)
+	if len(s.said) != 1 || s.said[0].ack != first+50 {
+		t.Fatalf("said %+v", s.said)
+	}
+	// It has a window of one segment, and more to say.
+	s.want(s.stamped(first+50, 301, hello[50:60]), held)
+	if len(s.said) != 2 || s.said[1].ack != first+60 {
+		t.Fatalf("said %+v", s.said)
+	}
+}
+
+// TestAClientThatWaitsIsToldWhatHasArrived has a client with a window of one
+// segment, as behind a lost SYN, and patience before it repeats anything.
+func TestAClientThatWaitsIsToldWhatHasArrived(t *testing.T) {
+	s := answered(t)
+	hello := helloFor("a.example")
+	s.want(s.stamped(first, 100, hello[:50]), held)
+	s.pass(ackTime - time.Millisecond)
+	if len(s.said) != 0 {
+		t.Fatalf("said %+v", s.said)
+	}
+	s.pass(time.Millisecond)
+	s.pass(time.Second)
 	if len(s.said) != 1 || s.said[0].ack != first+50 {
 		t.Fatalf("said %+v", s.said)
 	}

@@ -69,13 +69,13 @@ func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
 	}
 }
 
-// TestHellosComeThroughALossyNetwork loses every fourth packet near the servers,
+// TestHellosComeThroughALossyNetwork loses one packet in eight near the servers,
 // both ways: behind the gateway, which has acknowledged some hellos by then.
 func TestHellosComeThroughALossyNetwork(t *testing.T) {
 	l, _ := guarded(t)
 	const lossy = "table inet lossy { " +
-		"chain to { type filter hook prerouting priority -300; tcp dport 443 numgen random mod 4 0 drop; }; " +
-		"chain from { type filter hook output priority -300; tcp sport 443 numgen random mod 4 0 drop; }; }"
+		"chain to { type filter hook prerouting priority -300; tcp dport 443 numgen random mod 8 0 drop; }; " +
+		"chain from { type filter hook output priority -300; tcp sport 443 numgen random mod 8 0 drop; }; }"
 	if _, got := l.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}); !got.OK {
 		t.Fatalf("before: %+v", got)
 	}
@@ -83,7 +83,7 @@ func TestHellosComeThroughALossyNetwork(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	var wg sync.WaitGroup
-	for i := range 16 {
+	for i := range 24 {
 		c := client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443, Timeout: time.Minute}
 		if i%2 == 0 {
 			c.Split = slices.Repeat([]int{1}, 20)
