@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -196,14 +197,26 @@ func (q *queue) packet(b []byte) {
 	q.hold.packet(id, mark, payload)
 }
 
-// flush sends the verdicts of the batch in one system call.
+// verdictsAtOnce is how many verdicts go into one system call. All those of an
+// ordinary batch fit. When thousands of flows end at one tick there are more, and
+// what is longer than the socket's buffer the kernel refuses to take (EMSGSIZE).
+const verdictsAtOnce = 8 * batch
+
+// flush sends the verdicts of the batch.
 func (q *queue) flush() error {
-	for _, v := range q.hold.verdicts {
-		q.out = q.appendVerdict(q.out, v)
+	for some := range slices.Chunk(q.hold.verdicts, verdictsAtOnce) {
+		if err := q.send(some); err != nil {
+			return err
+		}
 	}
 	q.hold.verdicts = q.hold.verdicts[:0]
-	if len(q.out) == 0 {
-		return nil
+	return nil
+}
+
+// send sends verdicts in one system call.
+func (q *queue) send(verdicts []verdict) error {
+	for _, v := range verdicts {
+		q.out = q.appendVerdict(q.out, v)
 	}
 	err := sendto(q.sock.fd, q.out)
 	q.out = q.out[:0]
