@@ -127,9 +127,10 @@ func (g *Gateway) sweep(ctx context.Context, proxy *proxypath.Proxy) error {
 		}
 		if present, err := kernelpath.Present(); err == nil && !present {
 			// Whoever flushes the host's rules opens it: it forwards.
-			g.log.Error("the table was gone from the kernel, and is loaded again")
 			if err := g.apply(); err != nil {
-				g.log.Error("the table is not loaded", "err", err)
+				g.log.Error("the table is gone from the kernel, and cannot be loaded again", "err", err)
+			} else {
+				g.log.Error("the table was gone from the kernel, and is loaded again")
 			}
 		}
 		if err := g.flows.Err(); err != nil {

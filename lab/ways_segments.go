@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/lab/client"
+	"github.com/sallyport/sallyport/lab/internet"
 )
 
 // Ways out with segments that no kernel sends of itself. Their client has a raw
@@ -25,6 +26,9 @@ var overlaps = []Try{
 
 // decoys are whole allowed hellos that the server throws away.
 var decoys = []Try{
+	withDecoy("few hops", flow.OverlapMismatch, func(allowed []byte) client.Decoy {
+		return client.Decoy{Data: allowed, Hops: internet.MinHops} // one less behind the gateway
+	}),
 	withDecoy("bad checksum", flow.NameNotAllowed, func(allowed []byte) client.Decoy {
 		return client.Decoy{Data: allowed, BadChecksum: true}
 	}),

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -32,6 +33,7 @@ type Segment struct {
 	Options     []byte         `json:"options,omitempty"` // a multiple of four bytes
 	Data        []byte         `json:"data"`
 	BadChecksum bool           `json:"badChecksum,omitempty"`
+	Hops        byte           `json:"hops,omitempty"`     // that it may take; 64 when 0
 	Fragment    int            `json:"fragment,omitempty"` // bytes of it in each IP fragment, a multiple of 8; 0: not in fragments
 }
 
@@ -75,7 +77,7 @@ func (s Segment) packets() (out [][]byte) {
 	}
 	for at := 0; at < len(tcp); at += size {
 		ip := make([]byte, 20, 20+size)
-		ip[0], ip[8], ip[9] = 0x45, 64, unix.IPPROTO_TCP // the kernel fills length and checksum
+		ip[0], ip[8], ip[9] = 0x45, cmp.Or(s.Hops, 64), unix.IPPROTO_TCP // the kernel fills length and checksum
 		binary.BigEndian.PutUint16(ip[4:], s.From.Port())
 		where := uint16(at / 8)
 		if at+size < len(tcp) {
@@ -120,6 +122,7 @@ type Decoy struct {
 	Offset      int    `json:"offset"` // from the first byte of the stream
 	Data        []byte `json:"data"`
 	BadChecksum bool   `json:"badChecksum,omitempty"`
+	Hops        byte   `json:"hops,omitempty"`  // that it may take; 64 when 0
 	Stale       bool   `json:"stale,omitempty"` // with an old timestamp, for which the server throws it away (RFC 7323 section 5)
 }
 
@@ -193,7 +196,7 @@ func readOpening(b []byte, local, remote netip.AddrPort) (o opening, ok bool) {
 func (d Decoy) segment(o opening, local, remote netip.AddrPort) (Segment, error) {
 	s := Segment{
 		From: local, To: remote, Seq: o.ack + uint32(d.Offset), Ack: o.seq + 1, Flags: PSH | ACK,
-		Data: d.Data, BadChecksum: d.BadChecksum,
+		Data: d.Data, BadChecksum: d.BadChecksum, Hops: d.Hops,
 	}
 	if d.Stale {
 		if !o.stamped {

@@ -15,11 +15,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/lab/agent"
 )
@@ -138,9 +141,20 @@ func (w *World) onClose(f func()) {
 	w.closers = append(w.closers, f)
 }
 
+// MinHops is how many hops an IPv4 packet must have left when it gets to a server
+// over TCP: what has fewer would have got lost on the way to one that is farther.
+const MinHops = 2
+
 // listen answers on one port of every address.
 func (w *World) listen(p Port) error {
-	l, err := net.Listen("tcp", fmt.Sprintf(":%d", p.Port))
+	far := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var refused error
+		err := c.Control(func(fd uintptr) {
+			refused = os.NewSyscallError("setsockopt IP_MINTTL", unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MINTTL, MinHops))
+		})
+		return errors.Join(err, refused)
+	}}
+	l, err := far.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", p.Port))
 	if err != nil {
 		return err
 	}
