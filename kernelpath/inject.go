@@ -27,12 +27,13 @@ type segment struct {
 // says, and what it last heard of the other's.
 type stamps struct{ own, echo uint32 }
 
-// TCP options (RFC 9293 section 3.1, RFC 7323).
+// TCP options (RFC 9293 section 3.1, RFC 7323, RFC 8684).
 const (
 	optEnd    = 0
 	optNop    = 1
 	optScale  = 3
 	optStamps = 8
+	optMPTCP  = 30
 )
 
 // opening is what a server's answer to a SYN says about its side of the flow.

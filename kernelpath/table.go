@@ -140,6 +140,9 @@ func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("load nftables table inet %s: %w", TableName, err)
 	}
+	if err := strip(); err != nil {
+		return err
+	}
 	p.sets, p.have = b.sets, make(map[setElement]bool)
 	return p.Learn(bindings)
 }
@@ -208,7 +211,7 @@ func (b *table) addChains() {
 	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied, counterTooMany} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd", "multipath"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -315,6 +318,7 @@ func (b *table) fromCluster() {
 	if b.cfg.Audit && b.cfg.single() {
 		b.strangers()
 	}
+	b.onePath()
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMP), goTo("icmp"))
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMPV6), goTo("icmp"))
 	for _, f := range []family{ipv4, ipv6} {

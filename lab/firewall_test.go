@@ -5,6 +5,7 @@ package lab_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,6 +67,22 @@ func TestHellosComeThroughHoweverTheyAreSent(t *testing.T) {
 				t.Errorf("no server has noted the nonce")
 			}
 		})
+	}
+}
+
+// TestMultipathTCPIsNotOfferedToServers has a client that offers it, and a server
+// that would take it.
+func TestMultipathTCPIsNotOfferedToServers(t *testing.T) {
+	l, fw := guarded(t)
+	offer := client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443, Multipath: true}
+	if _, got := l.Reach(t.Context(), offer); !got.OK || got.Multipath {
+		t.Errorf("through the gateway: %+v", got)
+	}
+	if err := errors.Join(fw.Stop(t.Context()), fw.Off(t.Context()), l.Plain(t.Context(), true)); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := l.Reach(t.Context(), offer); !got.OK || !got.Multipath {
+		t.Errorf("without a gateway: %+v", got)
 	}
 }
 

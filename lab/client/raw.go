@@ -139,6 +139,7 @@ func (r Raw) deceive(ctx context.Context, ears listener, local netip.AddrPort) e
 	if err != nil {
 		return err
 	}
+	time.Sleep(50 * time.Millisecond) // the server has accepted by then, and is as far away as it says
 	for _, d := range r.Decoys {
 		s, err := d.segment(o, local, r.To)
 		if err != nil {

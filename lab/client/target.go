@@ -50,6 +50,8 @@ type Target struct {
 	TLS      TLS            `json:"tls,omitzero"`      // for HTTPS
 	Split    []int          `json:"split,omitempty"`   // sizes of the first segments; the rest goes as it comes
 	Delay    time.Duration  `json:"delay,omitempty"`   // between those segments
+
+	Multipath bool `json:"multipath,omitempty"` // offers multipath TCP
 }
 
 // TLS is how an HTTPS client behaves.
@@ -81,6 +83,8 @@ type Result struct {
 	Bytes   int64          `json:"bytes,omitempty"`   // of the answer
 	SHA256  string         `json:"sha256,omitempty"`  // of the answer, in hexadecimal
 	Took    time.Duration  `json:"took"`
+
+	Multipath bool `json:"multipath,omitempty"` // the server has taken multipath TCP
 }
 
 // Phases of a reach.
@@ -179,6 +183,9 @@ func reach(ctx context.Context, t Target, r *Result) error {
 		return in(Connecting, err)
 	}
 	defer func() { _ = c.Close() }()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		r.Multipath, _ = tcp.MultipathTCP()
+	}
 	deadline, _ := ctx.Deadline()
 	_ = c.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
@@ -209,6 +216,7 @@ func dial(ctx context.Context, t Target, to netip.AddrPort) (c net.Conn, from ne
 	if t.Kind == NTP || t.Kind == UDP {
 		network = "udp"
 	}
+	d.SetMultipathTCP(t.Multipath)
 	if t.Source.IsValid() {
 		d.Control = func(_, _ string, raw syscall.RawConn) error {
 			var bound error

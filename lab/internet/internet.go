@@ -15,10 +15,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -147,14 +145,9 @@ const MinHops = 2
 
 // listen answers on one port of every address.
 func (w *World) listen(p Port) error {
-	far := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var refused error
-		err := c.Control(func(fd uintptr) {
-			refused = os.NewSyscallError("setsockopt IP_MINTTL", unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MINTTL, MinHops))
-		})
-		return errors.Join(err, refused)
-	}}
-	l, err := far.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", p.Port))
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(true)
+	l, err := lc.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", p.Port))
 	if err != nil {
 		return err
 	}
@@ -165,10 +158,21 @@ func (w *World) listen(p Port) error {
 			if err != nil {
 				return
 			}
+			far(c)
 			go w.converse(c, p.SpeaksFirst || slices.Contains(w.cfg.Greeters, addrPort(c.LocalAddr()).Addr()))
 		}
 	}()
 	return nil
+}
+
+// far makes the server of a connection farther than the next hop, if it is over
+// plain TCP.
+func far(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		if raw, err := tcp.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MINTTL, MinHops) })
+		}
+	}
 }
 
 func (w *World) tlsConfig() *tls.Config {
