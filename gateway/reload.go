@@ -186,8 +186,11 @@ func live(p *program.Program, now time.Time) []program.Rule {
 }
 
 // recordTime is how long the record of a decision may be on its way to where
-// flows are remembered.
-const recordTime = 200 * time.Millisecond
+// flows are remembered, on a machine that is busy. It is looked every recordTick.
+const (
+	recordTime = time.Second
+	recordTick = 50 * time.Millisecond
+)
 
 // sweepFlows cuts what the rules of now do not allow.
 func (g *Gateway) sweepFlows(proxy *proxypath.Proxy) (flows, requests int) {
@@ -221,14 +224,18 @@ func (g *Gateway) cut(keepUnknown bool) int {
 			unknown = append(unknown, t)
 		}
 	}
-	if len(unknown) > 0 {
-		time.Sleep(recordTime) // those released a moment ago are remembered by then
-		for _, t := range unknown {
-			if allowed, _ := g.stillAllowed(t); !allowed {
+	// Those released a moment ago are remembered a moment later.
+	for until := time.Now().Add(recordTime); len(unknown) > 0 && time.Now().Before(until); {
+		time.Sleep(recordTick)
+		unknown = slices.DeleteFunc(unknown, func(t kernelpath.Running) bool {
+			allowed, known := g.stillAllowed(t)
+			if known && !allowed {
 				out = append(out, t)
 			}
-		}
+			return known
+		})
 	}
+	out = append(out, unknown...)
 	now, rules := g.opt.Now(), g.rules.Load()
 	for _, t := range out {
 		known, _ := g.flows.Find(t.Tuple)

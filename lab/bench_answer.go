@@ -12,8 +12,9 @@ import (
 // BenchTarget is what is asked of the gateway's figure, of the whole of its
 // interval.
 type BenchTarget struct {
-	AtLeast    float64 `json:"atLeast,omitempty"` // 0: not asked
-	OrAsPlain  bool    `json:"orAsPlain,omitempty"`
+	AtLeast    float64 `json:"atLeast,omitempty"`   // 0: not asked
+	OrAsPlain  bool    `json:"orAsPlain,omitempty"` // or within what plain forwarding reaches against itself
+	OrAsRules  bool    `json:"orAsRules,omitempty"` // or AtLeast of plain forwarding behind as many rules
 	AbovePeers bool    `json:"abovePeers,omitempty"`
 	AtMost     float64 `json:"atMost"`
 	HasMost    bool    `json:"hasMost,omitempty"` // AtMost is asked; it may be 0
@@ -38,6 +39,9 @@ func (t BenchTarget) judge(r BenchRow) string {
 		least := t.AtLeast
 		if t.OrAsPlain && r.Noise != nil {
 			least = min(least, r.Noise.Low) // what plain forwarding reaches against itself
+		}
+		if rules, ok := r.Figure(wayRules); t.OrAsRules && ok {
+			least = min(least, t.AtLeast*rules.Median.Median)
 		}
 		answers = append(answers, between(g.Low >= least, g.High < least))
 	}
@@ -78,7 +82,7 @@ func (f BenchFigure) isPeer() bool {
 	return !slices.Contains([]string{wayGateway, wayPlain, wayRules}, f.Way)
 }
 
-// String says what is asked, such as "at least 0.97 or as plain, above every peer".
+// String says what is asked, such as "at least 0.7, above every peer".
 func (t *BenchTarget) String() string {
 	if t == nil {
 		return ""
@@ -88,6 +92,9 @@ func (t *BenchTarget) String() string {
 		part := fmt.Sprintf("at least %v", t.AtLeast)
 		if t.OrAsPlain {
 			part += " or as plain"
+		}
+		if t.OrAsRules {
+			part += ", alone or behind as many rules"
 		}
 		parts = append(parts, part)
 	}

@@ -171,7 +171,8 @@ const howMeasured = `
 
 A figure is a median, and in brackets the interval that holds the true median in 95 of 100 cases, whatever the
 distribution (binomial sign test). What is asked is asked of the whole interval: *yes* when all of it is as asked,
-*no* when none of it is, else *inconclusive*. Above every peer means that the interval lies above every peer's.
+*no* when none of it is, else *inconclusive*. Above every peer means that the interval lies above every peer's; as
+plain behind as many rules, above 0.97 of that column's median.
 
 - **noise**: plain forwarding against itself in the same rounds, so differences of this size are none. Of the DNS
   row: unbound against itself.

@@ -31,7 +31,7 @@ func perSecond(r load.Result) float64  { return float64(r.Conns) / r.Elapsed.Sec
 
 // benchRounds are the rows that are ratios to plain forwarding.
 func benchRounds() []benchRound {
-	bulk := BenchTarget{AtLeast: 0.97, OrAsPlain: true, AbovePeers: true}
+	bulk := BenchTarget{AtLeast: 0.97, OrAsPlain: true, OrAsRules: true, AbovePeers: true}
 	conns := BenchTarget{AtLeast: 0.7, AbovePeers: true}
 	of := func(kind string, clients int, d time.Duration) load.Load {
 		return load.Load{Kind: kind, Clients: clients, Duration: d, Name: benchName}

@@ -26,6 +26,8 @@ func figure(way string, low, median, high float64) BenchFigure {
 func TestAnAnswerIsAboutTheWholeInterval(t *testing.T) {
 	noise := &Median{Median: 1, Low: 0.93, High: 1.1, N: 15}
 	bulk := BenchTarget{AtLeast: 0.97, OrAsPlain: true, AbovePeers: true}
+	withRules := bulk
+	withRules.OrAsRules = true
 	rows := []struct {
 		name   string
 		target BenchTarget
@@ -42,6 +44,8 @@ func TestAnAnswerIsAboutTheWholeInterval(t *testing.T) {
 		{"a peer is above it", bulk, noise, []BenchFigure{figure(wayGateway, 0.98, 1, 1.1), figure("haproxy", 1.2, 1.3, 1.4)}, "no"},
 		{"every peer is below it", bulk, noise, []BenchFigure{figure(wayGateway, 0.98, 1, 1.1), figure("haproxy", 0.5, 0.6, 0.7)}, "yes"},
 		{"plain forwarding with rules is no peer", bulk, noise, []BenchFigure{figure(wayGateway, 0.98, 1, 1.1), figure(wayRules, 0.9, 1, 1.2)}, "yes"},
+		{"as plain forwarding with as many rules", withRules, noise, []BenchFigure{figure(wayGateway, 0.6, 0.7, 0.8), figure(wayRules, 0.4, 0.5, 0.9)}, "yes"},
+		{"below plain forwarding with as many rules", withRules, noise, []BenchFigure{figure(wayGateway, 0.3, 0.4, 0.45), figure(wayRules, 0.4, 0.5, 0.6)}, "no"},
 		{"none is asked and none is there", BenchTarget{HasMost: true}, nil, []BenchFigure{figure(wayGateway, 0, 0, 0)}, "yes"},
 		{"none is asked and some are there", BenchTarget{HasMost: true}, nil, []BenchFigure{figure(wayGateway, 0, 0, 2)}, "inconclusive"},
 		{"nothing was measured", BenchTarget{AtLeast: 0.7}, nil, nil, "inconclusive"},
