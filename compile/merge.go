@@ -77,8 +77,14 @@ func withoutCovered(rules []program.Rule) []program.Rule {
 			dropped[i] = true
 		}
 	}
-	i := -1
-	return slices.DeleteFunc(rules, func(program.Rule) bool { i++; return dropped[i] })
+	kept := rules[:0]
+	for i, r := range rules {
+		if !dropped[i] {
+			kept = append(kept, r)
+		}
+	}
+	clear(rules[len(kept):])
+	return kept
 }
 
 // ruleIndex finds rules by what they let through, so that thousands need not be

@@ -59,10 +59,10 @@ type Prober struct {
 	cfg    Config
 	begin  func() (context.Context, context.CancelFunc) // of one probe
 	cancel context.CancelFunc                           // of all
-	closed <-chan struct{}
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex
+	closed   bool
 	answers  map[server]*finding
 	byAge    list.List // of the servers in answers that are not being asked, oldest first
 	bySource map[netip.Addr]int
@@ -98,7 +98,7 @@ func New(cfg Config) *Prober {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Prober{
-		cfg: cfg, cancel: cancel, closed: ctx.Done(),
+		cfg: cfg, cancel: cancel,
 		begin:   func() (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, probeTime) },
 		answers: make(map[server]*finding), bySource: make(map[netip.Addr]int), ended: make(chan struct{}),
 	}
@@ -108,8 +108,9 @@ func New(cfg Config) *Prober {
 // any more.
 func (p *Prober) Close() {
 	p.mu.Lock()
-	p.cancel()
+	p.closed = true
 	p.mu.Unlock()
+	p.cancel()
 	p.wg.Wait()
 }
 
@@ -155,7 +156,7 @@ func (p *Prober) ask(source netip.Addr, to netip.AddrPort, name []byte) (a Answe
 		return Asking, p.ended
 	case f != nil && now.Before(f.expires):
 		return f.answer, nil
-	case p.isClosed():
+	case p.closed:
 		return Known, nil
 	case p.probes >= maxProbes || p.bySource[source] >= maxPerSource:
 		return Asking, p.ended
@@ -180,15 +181,6 @@ func (p *Prober) ask(source netip.Addr, to netip.AddrPort, name []byte) (a Answe
 		p.end(source, s, f, found)
 	})
 	return Asking, p.ended
-}
-
-func (p *Prober) isClosed() bool {
-	select {
-	case <-p.closed:
-		return true
-	default:
-		return false
-	}
 }
 
 // makeRoom forgets the oldest answer when there are too many. The caller holds the

@@ -8,7 +8,6 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"net/netip"
 
@@ -98,26 +97,14 @@ func (p *Prober) greet(ctx context.Context, to netip.AddrPort, cfg *tls.Config) 
 	return tls.Client(conn, cfg).HandshakeContext(ctx)
 }
 
-// madeUp returns an ECHConfigList with one configuration whose key is nobody's
-// (RFC 9849 section 4): X25519 with HKDF-SHA256, and AES-128-GCM (RFC 9180 section
-// 7). Its public name is what the outer hello says.
+// madeUp returns an ECHConfigList with one configuration whose key is nobody's. Its
+// public name is what the outer hello says.
 func madeUp(name dnsname.Name) ([]byte, error) {
-	const version, kem, kdf, aead = 0xfe0d, 0x0020, 0x0001, 0x0001
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	var id [1]byte
 	_, _ = rand.Read(id[:])
-	be := binary.BigEndian
-	contents := be.AppendUint16(id[:], kem)
-	public := key.PublicKey().Bytes()
-	contents = append(be.AppendUint16(contents, uint16(len(public))), public...)
-	contents = be.AppendUint16(be.AppendUint16(be.AppendUint16(contents, 4), kdf), aead)
-	contents = append(contents, 0, byte(len(name.String())))
-	contents = append(contents, name.String()...)
-	contents = be.AppendUint16(contents, 0) // no extensions
-	list := be.AppendUint16(nil, uint16(len(contents)+4))
-	list = be.AppendUint16(be.AppendUint16(list, version), uint16(len(contents)))
-	return append(list, contents...), nil
+	return List(EncodeConfig(id[0], key.PublicKey(), name.String())), nil
 }

@@ -20,8 +20,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/sallyport/sallyport/dnsname"
 )
 
 // served is a TLS server of crypto/tls.
@@ -124,13 +122,7 @@ func serverKey(t *testing.T, retry bool) tls.EncryptedClientHelloKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := madeUp(dnsname.MustParse("public.example"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := list[2:]
-	copy(config[4+1+2+2:], key.PublicKey().Bytes())
-	return tls.EncryptedClientHelloKey{Config: config, PrivateKey: key.Bytes(), SendAsRetry: retry}
+	return tls.EncryptedClientHelloKey{Config: EncodeConfig(1, key.PublicKey(), "public.example"), PrivateKey: key.Bytes(), SendAsRetry: retry}
 }
 
 func certificate(t *testing.T) tls.Certificate {

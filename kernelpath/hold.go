@@ -294,7 +294,7 @@ func (h *hold) judgeHello(key flowKey, held *heldFlow, hello tlshello.Hello, rea
 	held.pending, held.rules = true, rules
 	held.end = held.base + uint32(len(held.prefix()))
 	held.deadline = h.now.Add(pendingTime)
-	held.owed.again = h.now.Add(held.owed.after)
+	held.owed.judged(h.now)
 	for i, id := range held.ids {
 		h.pass(id, held.marks[i], h.marks.Pending())
 	}
@@ -517,24 +517,21 @@ func (h *hold) letGo(key flowKey, held *heldFlow) {
 	h.give(key, held)
 }
 
-// expire refuses the flows whose time is over, and judges again those whose server
-// is being asked.
+// expire refuses the flows whose time is over, judges those again whose server is
+// being asked, and says what is due to clients and servers.
 func (h *hold) expire() {
 	h.begun.expire(h.now)
 	again := 0
 	for key, held := range h.flows {
-		if h.now.Before(held.deadline) {
-			switch {
-			case held.pending:
-				h.resend(key, held)
-				continue
-			case h.ackDue(held):
-				h.acknowledge(key, held)
-				continue
-			case !held.asking || again == rejudged:
-				continue
-			}
+		switch {
+		case !h.now.Before(held.deadline):
+		case held.owed.isDue(h.now):
+			h.speak(key, held)
+			continue
+		case held.asking && again < rejudged:
 			again++
+		default:
+			continue
 		}
 		begin, _, known := h.begun.of(key)
 		switch {

@@ -55,6 +55,15 @@ func openingOf(p *packet) opening {
 	return o
 }
 
+// stamps returns the timestamps of a segment of the flow, nil when the ends have
+// not agreed on them.
+func (o opening) stamps(own, echo uint32) *stamps {
+	if !o.stamped {
+		return nil
+	}
+	return &stamps{own, echo}
+}
+
 // stampOf returns what a timestamp option says of its sender's clock.
 func stampOf(options []byte) (stamp uint32, ok bool) {
 	data := tcpOption(options, optStamps)

@@ -27,13 +27,25 @@ const (
 
 // owed is what we have acknowledged of a hello.
 type owed struct {
-	any    bool
-	ack    time.Time     // when what has arrived is to be acknowledged; zero: not before more has
-	again  time.Time     // when it is to be sent once more
-	after  time.Duration // how long that is behind the last time
+	any bool
+	// due is when we are to speak next: to the client until the hello is judged, and
+	// to the server from then on. Zero: not before something arrives.
+	due    time.Time
+	after  time.Duration // from one time that the server is sent the hello to the next
 	server opening
 	window uint16 // the client's, as it says it
 	stamp  uint32 // of the client's clock
+}
+
+// isDue reports whether it is time to speak.
+func (o *owed) isDue(now time.Time) bool { return !o.due.IsZero() && !now.Before(o.due) }
+
+// judged notes that the hello is on its way to the server.
+func (o *owed) judged(now time.Time) {
+	o.due = time.Time{}
+	if o.any {
+		o.after, o.due = resendTime, now.Add(resendTime)
+	}
 }
 
 // partial takes note of a segment that does not make the hello whole. before is how
@@ -45,54 +57,48 @@ func (h *hold) partial(key flowKey, held *heldFlow, before int, p *packet) {
 	if o.any || held.segments >= ackFrom || len(held.prefix()) == before {
 		h.acknowledge(key, held)
 	} else {
-		o.ack = h.now.Add(ackTime)
+		o.due = h.now.Add(ackTime)
+	}
+}
+
+// speak says what is due.
+func (h *hold) speak(key flowKey, held *heldFlow) {
+	if held.pending {
+		h.resend(key, held)
+	} else {
+		h.acknowledge(key, held)
 	}
 }
 
 // acknowledge tells a client what has arrived of its hello.
 func (h *hold) acknowledge(key flowKey, held *heldFlow) {
 	o, n := &held.owed, len(held.prefix())
-	o.ack = time.Time{}
+	o.due = time.Time{}
 	server, known := h.begun.server(key)
 	if !known || !held.fixed || n == 0 || h.inject == nil {
 		return
 	}
-	o.any, o.after, o.server = true, resendTime, server
-	s := segment{
+	o.any, o.server = true, server
+	h.inject(segment{
 		src: key.dst, dst: key.src, seq: server.next, ack: held.base + uint32(n), flags: flagACK,
 		window: uint16((server.window - min(uint32(n), server.window)) >> server.scale),
-	}
-	if server.stamped {
-		s.stamps = &stamps{own: server.stamp, echo: o.stamp}
-	}
-	h.inject(s)
-}
-
-// ackDue reports whether what has arrived is to be acknowledged now.
-func (h *hold) ackDue(held *heldFlow) bool {
-	at := held.owed.ack
-	return !at.IsZero() && !h.now.Before(at)
+		stamps: server.stamps(server.stamp, o.stamp),
+	})
 }
 
 // resend sends a judged hello again that the server has not acknowledged and the
 // client believes to be there.
 func (h *hold) resend(key flowKey, held *heldFlow) {
 	o := &held.owed
-	if !o.any || h.now.Before(o.again) {
-		return
-	}
 	o.after *= 2
-	o.again = h.now.Add(o.after)
+	o.due = h.now.Add(o.after)
 	hello := held.prefix()
 	for at := 0; at < len(hello); at += resendSize {
-		s := segment{
+		h.inject(segment{
 			src: key.src, dst: key.dst, seq: held.base + uint32(at), ack: o.server.next, flags: flagACK | flagPSH,
 			window: o.window, payload: hello[at:min(at+resendSize, len(hello))],
-		}
-		if o.server.stamped {
-			s.stamps = &stamps{own: o.stamp, echo: o.server.stamp}
-		}
-		h.inject(s)
+			stamps: o.server.stamps(o.stamp, o.server.stamp),
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/lab/client"
 )
@@ -65,7 +66,7 @@ var encryptedHello = []Try{
 		// The allowed name is the public one of the server's keys.
 		_, got := e.Lab.Reach(ctx, client.Target{
 			Kind: client.HTTPS, Name: FrontedName, Addr: at.Addr(), Port: at.Port(), Source: e.Source, Nonce: e.Nonce,
-			TLS: client.TLS{ECH: e.Lab.Plan.World.ECH.List()},
+			TLS: client.TLS{ECH: echprobe.List(e.Lab.Plan.World.ECH.Config)},
 		})
 		if got.Local.IsValid() {
 			e.flows = append(e.flows, triedFlow{"tcp", got.Local, at})

@@ -7,9 +7,10 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/binary"
 	"net/netip"
 	"slices"
+
+	"github.com/sallyport/sallyport/echprobe"
 )
 
 // ECH is the keys for encrypted hellos of the servers at some addresses (RFC 9849).
@@ -21,25 +22,11 @@ type ECH struct {
 // NewECH makes keys for servers at those addresses. Whoever encrypts a hello for
 // them sends publicName in the clear.
 func NewECH(publicName string, at ...netip.Addr) (ECH, error) {
-	const version, id, kem, kdf, aead = 0xfe0d, 1, 0x0020, 0x0001, 0x0001 // X25519, HKDF-SHA256, AES-128-GCM
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return ECH{}, err
 	}
-	be := binary.BigEndian
-	public := key.PublicKey().Bytes()
-	c := be.AppendUint16([]byte{id}, kem)
-	c = append(be.AppendUint16(c, uint16(len(public))), public...)
-	c = be.AppendUint16(be.AppendUint16(be.AppendUint16(c, 4), kdf), aead)
-	c = append(c, 0, byte(len(publicName)))
-	c = be.AppendUint16(append(c, publicName...), 0) // no extensions
-	config := be.AppendUint16(be.AppendUint16(nil, version), uint16(len(c)))
-	return ECH{At: at, Config: append(config, c...), Key: key.Bytes()}, nil
-}
-
-// List returns what clients are given: the configuration in an ECHConfigList.
-func (e ECH) List() []byte {
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(e.Config))), e.Config...)
+	return ECH{At: at, Config: echprobe.EncodeConfig(1, key.PublicKey(), publicName), Key: key.Bytes()}, nil
 }
 
 // keysFor returns the keys of the server that a client has connected to.
