@@ -198,14 +198,15 @@ func (g *Gateway) sweepFlows(proxy *proxypath.Proxy) (flows, requests int) {
 		return 0, 0
 	}
 	requests = proxy.Sweep()
-	return g.cut(false), requests
+	return g.cut(false, recordTime), requests
 }
 
 // cut takes the release from every flow that the rules of now do not allow, and
 // returns how many there were. Of flows that nobody remembers it is not known
 // what they proved: they are kept when the rules are those that they were
-// released by, and only then. In audit mode nothing is cut.
-func (g *Gateway) cut(keepUnknown bool) int {
+// released by, and only then. A flow's record may still be on its way, for wait.
+// In audit mode nothing is cut.
+func (g *Gateway) cut(keepUnknown bool, wait time.Duration) int {
 	if g.opt.Audit {
 		return 0
 	}
@@ -225,7 +226,7 @@ func (g *Gateway) cut(keepUnknown bool) int {
 		}
 	}
 	// Those released a moment ago are remembered a moment later.
-	for until := time.Now().Add(recordTime); len(unknown) > 0 && time.Now().Before(until); {
+	for until := time.Now().Add(wait); len(unknown) > 0 && time.Now().Before(until); {
 		time.Sleep(recordTick)
 		unknown = slices.DeleteFunc(unknown, func(t kernelpath.Running) bool {
 			allowed, known := g.stillAllowed(t)

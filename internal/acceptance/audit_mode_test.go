@@ -176,7 +176,7 @@ func TestAuditRecordsWhatWouldBeDeniedAndLetsItPass(t *testing.T) {
 
 	// New rules cut nothing; a gateway that enforces does.
 	const n = 4 << 20
-	under := append(s.downloads(n, "mcr.microsoft.com"), s.watched(n, "slow."+lab.AttackerZone))
+	under := append(s.downloads(n, "mcr.microsoft.com"), s.watched(4*n, "slow."+lab.AttackerZone))
 	s.write(strings.Replace(text, "id: greeting", "id: other", 1))
 	s.awaitLog("new rules in force", 1)
 	if !strings.Contains(mustRead(t, s.gateway.Log), "flowsCut=0") {
@@ -215,7 +215,7 @@ func (s *site) watched(bytes int, name string) download {
 	d, begin := download{name, make(chan client.Result, 1)}, time.Now()
 	go func() {
 		_, got := s.Reach(s.t.Context(), client.Target{
-			Kind: client.HTTPS, Name: name, Port: 443, Path: fmt.Sprintf("/slow/%d", bytes), Timeout: 15 * time.Second})
+			Kind: client.HTTPS, Name: name, Port: 443, Path: fmt.Sprintf("/slow/%d", bytes), Timeout: 30 * time.Second})
 		d.done <- got
 	}()
 	s.awaitRecord("the download from "+name, func(r lab.Record) bool {
