@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -198,6 +199,20 @@ func TestEveryGoFileNamesItsLicence(t *testing.T) {
 			t.Errorf("%s does not begin with\n%s", path, head)
 		}
 	})
+}
+
+// TestNothingBuiltIsKept finds programs that somebody has built and committed.
+func TestNothingBuiltIsKept(t *testing.T) {
+	out, err := exec.Command("git", "-C", "../..", "ls-files", "-z").Output()
+	if err != nil {
+		t.Skipf("this is no clone, or git is not there: %v", err)
+	}
+	for path := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
+		data, _ := os.ReadFile(filepath.Join("../..", path))
+		if strings.HasPrefix(string(data), "\x7fELF") {
+			t.Errorf("%s is a program: git rm --cached it", path)
+		}
+	}
 }
 
 func TestNoPackageIsAKitchenDrawer(t *testing.T) {
