@@ -142,7 +142,9 @@ func start(t *testing.T, limits proxypath.Limits) *rig {
 		Rules: func() *decide.Snapshot { return get(r, &r.rules) }, Lookup: lookup.Lookup, Record: r.Record,
 		End: r.End,
 		Own: func() netset.Set { return p.Resolve.Own }, Now: now, Dial: r.dialServer, Limits: limits,
-		ECH: func(context.Context, netip.Addr, netip.AddrPort, dnsname.Name) echprobe.Answer { return get(r, &r.ech) },
+		ECH: func(context.Context, netip.Addr, netip.AddrPort, dnsname.Name) (echprobe.Answer, string) {
+			return get(r, &r.ech), "the test says so"
+		},
 	})
 	r.Serve(func(ctx context.Context, l net.Listener) error { return r.proxy.Serve(ctx, elsewhere{l, r}) })
 	return r

@@ -120,12 +120,15 @@ func (j *judge) inside(ctx context.Context, t *proxypath.Tunnel) (f flow.Flow, d
 		}
 		return f, d, nil, otherHost
 	}
-	if allowed(d) && t.Hides(ctx, name) {
+	if !allowed(d) {
+		return f, d, nil, ""
+	}
+	if hides, why := t.Hides(ctx, name); hides {
 		f.Proof = flow.Unproved
 		if ctx.Err() != nil {
 			return f, flow.Decision{}, nil, changed
 		}
-		return f, flow.Decision{Reason: flow.EncryptedHello}, nil, ""
+		return f, flow.Decision{Reason: flow.EncryptedHello}, nil, why
 	}
 	return f, d, nil, ""
 }

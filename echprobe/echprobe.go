@@ -81,6 +81,7 @@ type server struct {
 // finding is an answer until it expires, or a probe under way.
 type finding struct {
 	answer  Answer
+	why     string
 	expires time.Time
 	age     *list.Element // in byAge, nil while it is asked
 }
@@ -121,49 +122,56 @@ func (p *Prober) Counts() Counts {
 	return p.counts
 }
 
+// Why a hello is denied that was not asked about.
+const (
+	NotInTime = "its server could not be asked in time whether it has keys for what is hidden"
+	Draft     = "its extension is of a draft (ESNI), and no server can be asked about it"
+)
+
 // Ask says what is known of a server, whose name is in canonical form, and when
 // that is nothing, has it asked on behalf of source. It never blocks, and does not
 // keep name. Where there is no room for one more probe the answer is Asking, too:
-// who asks again, as long as there is time, is served when there is.
-func (p *Prober) Ask(source netip.Addr, to netip.AddrPort, name []byte) Answer {
-	a, _ := p.ask(source, to, name)
-	return a
+// who asks again, as long as there is time, is served when there is. With Known
+// stands why, in words for whoever is denied.
+func (p *Prober) Ask(source netip.Addr, to netip.AddrPort, name []byte) (a Answer, why string) {
+	a, why, _ = p.ask(source, to, name)
+	return a, why
 }
 
 // Wait is Ask that waits for the answer. When ctx ends first, it is Known.
-func (p *Prober) Wait(ctx context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) Answer {
+func (p *Prober) Wait(ctx context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) (a Answer, why string) {
 	for {
-		a, ended := p.ask(source, to, []byte(name.String()))
+		a, why, ended := p.ask(source, to, []byte(name.String()))
 		if a != Asking {
-			return a
+			return a, why
 		}
 		select {
 		case <-ended:
 		case <-ctx.Done():
-			return Known
+			return Known, NotInTime
 		}
 	}
 }
 
 // ask is Ask; what it returns beside Asking is closed when it is worth asking again.
-func (p *Prober) ask(source netip.Addr, to netip.AddrPort, name []byte) (a Answer, again <-chan struct{}) {
+func (p *Prober) ask(source netip.Addr, to netip.AddrPort, name []byte) (a Answer, why string, again <-chan struct{}) {
 	now := p.cfg.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.answers[server{to, string(name)}]
 	switch {
 	case f != nil && f.age == nil:
-		return Asking, p.ended
+		return Asking, "", p.ended
 	case f != nil && now.Before(f.expires):
-		return f.answer, nil
+		return f.answer, f.why, nil
 	case p.closed:
-		return Known, nil
+		return Known, NotInTime, nil
 	case p.probes >= maxProbes || p.bySource[source] >= maxPerSource:
-		return Asking, p.ended
+		return Asking, "", p.ended
 	}
 	parsed, err := dnsname.Parse(string(name))
 	if err != nil || p.cfg.Own().Contains(to.Addr()) {
-		return Known, nil
+		return Known, "its server is one that the gateway does not ask", nil
 	}
 	s := server{to, parsed.String()}
 	if f == nil {
@@ -177,10 +185,10 @@ func (p *Prober) ask(source netip.Addr, to netip.AddrPort, name []byte) (a Answe
 	p.probes++
 	p.bySource[source]++
 	p.wg.Go(func() {
-		found := p.probe(to, parsed)
-		p.end(source, s, f, found)
+		found, why := p.probe(to, parsed)
+		p.end(source, s, f, found, why)
 	})
-	return Asking, p.ended
+	return Asking, "", p.ended
 }
 
 // makeRoom forgets the oldest answer when there are too many. The caller holds the
@@ -192,12 +200,13 @@ func (p *Prober) makeRoom() {
 }
 
 // end keeps what a probe has found and tells those who wait.
-func (p *Prober) end(source netip.Addr, s server, f *finding, found result) {
+func (p *Prober) end(source netip.Addr, s server, f *finding, found result, why string) {
 	now := p.cfg.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f.age = p.byAge.PushBack(s)
-	switch f.answer, f.expires = Known, now.Add(answerTime); found {
+	f.answer, f.why, f.expires = Known, why, now.Add(answerTime)
+	switch found {
 	case ignored:
 		f.answer = Ignored
 		p.counts.Ignored++

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -59,19 +60,22 @@ func TestServersSayWhetherTheyKnowECH(t *testing.T) {
 		server    *served
 		published func(context.Context, dnsname.Name) (bool, error)
 		want      Answer
+		why       string // part of what is said of it
 	}{
 		"without keys":                                       {server: &served{}, want: Ignored},
 		"without keys, asks for a certificate":               {server: &served{askCert: true}, want: Ignored},
 		"without keys, answers with another group":           {server: &served{otherGroup: true}, want: Ignored},
-		"with keys that it tells":                            {server: &served{keys: true, retry: true}, want: Known},
-		"with keys that the record tells":                    {server: &served{keys: true}, published: func(context.Context, dnsname.Name) (bool, error) { return true, nil }, want: Known},
+		"with keys that it tells":                            {server: &served{keys: true, retry: true}, want: Known, why: "its server has keys"},
+		"with keys that the record tells":                    {server: &served{keys: true}, published: func(context.Context, dnsname.Name) (bool, error) { return true, nil }, want: Known, why: "the HTTPS record of its name has keys"},
 		"with keys that nobody tells, in breach of RFC 9849": {server: &served{keys: true}, want: Ignored},
-		"without keys, and no record to be had":              {server: &served{}, published: func(context.Context, dnsname.Name) (bool, error) { return false, errors.New("down") }, want: Known},
-		"TLS 1.2 alone":                                      {server: &served{only12: true}, want: Ignored},
-		"TLS 1.2 from before 1.3":                            {server: &served{only12: true, resets13: true}, want: Ignored},
-		"resets every hello":                                 {server: &served{resets: true}, want: Known},
-		"answers something else":                             {server: &served{says: "HTTP/1.1 400 Bad Request\r\n\r\n"}, want: Known},
-		"knows the name by itself":                           {server: &served{refuses: true}, want: Known},
+		"without keys, and no record to be had": {server: &served{}, published: func(context.Context, dnsname.Name) (bool, error) {
+			return false, errors.New("upstream 10.0.0.1:53: down\nagain")
+		}, want: Known, why: "HTTPS record has keys for what is hidden: upstream 10.0.0.1:53: down; again"},
+		"TLS 1.2 alone":            {server: &served{only12: true}, want: Ignored},
+		"TLS 1.2 from before 1.3":  {server: &served{only12: true, resets13: true}, want: Ignored},
+		"resets every hello":       {server: &served{resets: true}, want: Known, why: "20.0.0.1:443, does not tell"},
+		"answers something else":   {server: &served{says: "HTTP/1.1 400 Bad Request\r\n\r\n"}, want: Known, why: "first record does not look like a TLS handshake"},
+		"knows the name by itself": {server: &served{refuses: true}, want: Known, why: "does not tell"},
 	} {
 		t.Run(about, func(t *testing.T) {
 			if tt.published == nil {
@@ -79,11 +83,15 @@ func TestServersSayWhetherTheyKnowECH(t *testing.T) {
 			}
 			tt.server.start(t)
 			p := proberAt(t, tt.server, tt.published)
-			if got := p.Ask(source, server1, name); got != Asking {
+			if got, _ := p.Ask(source, server1, name); got != Asking {
 				t.Errorf("the first answer is %v", got)
 			}
-			if got := p.Wait(t.Context(), source, server1, parsed); got != tt.want {
+			got, why := p.Wait(t.Context(), source, server1, parsed)
+			if got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
+			}
+			if tt.why == "" && why != "" || !strings.Contains(why, tt.why) || strings.Contains(why, "\n") {
+				t.Errorf("it says %q, want something with %q", why, tt.why)
 			}
 			if c := p.Counts(); c.Ignored+c.Known+c.Failed != 1 || (c.Ignored == 1) != (tt.want == Ignored) {
 				t.Errorf("counts %+v", c)
@@ -96,17 +104,17 @@ func TestAServerThatHangsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, dialled := hanging(t)
 		begin := time.Now()
-		if got := p.Wait(t.Context(), source, server1, parsed); got != Known || time.Since(begin) != probeTime {
+		if got, _ := p.Wait(t.Context(), source, server1, parsed); got != Known || time.Since(begin) != probeTime {
 			t.Errorf("got %v after %v", got, time.Since(begin))
 		}
 		// Not again at once, and then once more.
 		time.Sleep(failedTime - time.Millisecond)
-		if got := p.Ask(source, server1, name); got != Known {
+		if got, _ := p.Ask(source, server1, name); got != Known {
 			t.Errorf("got %v", got)
 		}
 		n := dialled.Load()
 		time.Sleep(time.Millisecond)
-		if got := p.Ask(source, server1, name); got != Asking {
+		if got, _ := p.Ask(source, server1, name); got != Asking {
 			t.Errorf("got %v", got)
 		}
 		synctest.Wait()
@@ -122,7 +130,7 @@ func TestWhoWaitsIsToldWhenTimeIsOver(t *testing.T) {
 		p, _ := hanging(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if got := p.Wait(ctx, source, server1, parsed); got != Known {
+		if got, _ := p.Wait(ctx, source, server1, parsed); got != Known {
 			t.Errorf("got %v", got)
 		}
 		p.Close()
@@ -135,7 +143,7 @@ func TestProbesAreLimited(t *testing.T) {
 		p, dialled := hanging(t)
 		at := func(i int) netip.AddrPort { return netip.AddrPortFrom(server1.Addr(), uint16(1000+i)) }
 		for i := range 10 {
-			if got := p.Ask(source, at(i), name); got != Asking {
+			if got, _ := p.Ask(source, at(i), name); got != Asking {
 				t.Errorf("got %v", got)
 			}
 		}
@@ -150,7 +158,7 @@ func TestProbesAreLimited(t *testing.T) {
 		if n := dialled.Load(); n != maxProbes {
 			t.Errorf("%d servers are asked at once", n)
 		}
-		if got := p.Wait(t.Context(), source, at(9), parsed); got != Known {
+		if got, _ := p.Wait(t.Context(), source, at(9), parsed); got != Known {
 			t.Errorf("got %v", got)
 		}
 		p.Close()
@@ -166,7 +174,7 @@ func TestAnswersAreKeptForAWhileAndNotTooMany(t *testing.T) {
 	p := proberAt(t, s, noECH)
 	now := time.Unix(1_800_000_000, 0)
 	p.cfg.Now = func() time.Time { return now }
-	if got := p.Wait(t.Context(), source, server1, parsed); got != Ignored {
+	if got, _ := p.Wait(t.Context(), source, server1, parsed); got != Ignored {
 		t.Fatalf("got %v", got)
 	}
 	for about, tt := range map[string]struct {
@@ -177,17 +185,17 @@ func TestAnswersAreKeptForAWhileAndNotTooMany(t *testing.T) {
 		"another address": {netip.MustParseAddrPort("20.0.0.2:443"), "a.example"},
 		"another name":    {server1, "b.example"},
 	} {
-		if got := p.Ask(neighbor, tt.to, []byte(tt.name)); got != Asking {
+		if got, _ := p.Ask(neighbor, tt.to, []byte(tt.name)); got != Asking {
 			t.Errorf("%s: got %v", about, got)
 		}
 		p.Wait(t.Context(), source, tt.to, dnsname.MustParse(tt.name))
 	}
 	now = now.Add(answerTime - time.Second)
-	if got := p.Ask(source, server1, name); got != Ignored {
+	if got, _ := p.Ask(source, server1, name); got != Ignored {
 		t.Errorf("before its time is over: %v", got)
 	}
 	now = now.Add(time.Second)
-	if got := p.Ask(source, server1, name); got != Asking {
+	if got, _ := p.Ask(source, server1, name); got != Asking {
 		t.Errorf("when its time is over: %v", got)
 	}
 	p.Wait(t.Context(), source, server1, parsed)
@@ -203,7 +211,7 @@ func TestAnswersAreKeptForAWhileAndNotTooMany(t *testing.T) {
 	if n > maxAnswers {
 		t.Errorf("%d answers are kept", n)
 	}
-	if got := p.Ask(source, server1, name); got != Asking {
+	if got, _ := p.Ask(source, server1, name); got != Asking {
 		t.Errorf("the oldest is still there: %v", got)
 	}
 }
@@ -218,12 +226,12 @@ func TestNobodyIsAskedInVain(t *testing.T) {
 		"no name":            {server1, ""},
 		"no host name":       {server1, "a b"},
 	} {
-		if got := p.Ask(source, tt.to, []byte(tt.name)); got != Known {
+		if got, _ := p.Ask(source, tt.to, []byte(tt.name)); got != Known {
 			t.Errorf("%s: got %v", about, got)
 		}
 	}
 	p.Close()
-	if got := p.Ask(source, server1, name); got != Known {
+	if got, _ := p.Ask(source, server1, name); got != Known {
 		t.Errorf("when it is closed: %v", got)
 	}
 	if n := dialled.Load(); n != 0 {
@@ -237,7 +245,7 @@ func TestNoAllocsForWhatIsKnown(t *testing.T) {
 	p := proberAt(t, s, noECH)
 	p.Wait(t.Context(), source, server1, parsed)
 	if n := testing.AllocsPerRun(100, func() {
-		if p.Ask(source, server1, name) != Ignored {
+		if got, _ := p.Ask(source, server1, name); got != Ignored {
 			t.Error("not known")
 		}
 	}); n != 0 {

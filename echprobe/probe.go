@@ -9,7 +9,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/sallyport/sallyport/dnsname"
 )
@@ -24,38 +26,66 @@ const (
 )
 
 // probe asks the server, and at the same time for its name's HTTPS record.
-func (p *Prober) probe(to netip.AddrPort, name dnsname.Name) result {
+// It says why where a hello may hide something.
+func (p *Prober) probe(to netip.AddrPort, name dnsname.Name) (found result, why string) {
 	ctx, cancel := p.begin()
 	defer cancel()
 	record := make(chan result, 1)
-	go func() { record <- p.published(ctx, name) }()
-	if said := p.handshake(ctx, to, name); said != ignored {
+	var missed error // of asking for the record
+	go func() {
+		found, err := p.published(ctx, name)
+		missed = err
+		record <- found
+	}()
+	switch said, err := p.handshake(ctx, to, name); said {
+	case known:
 		cancel() // the record could not change that
 		<-record
-		return said
+		return known, "its server has keys for what is hidden"
+	case failed:
+		cancel()
+		<-record
+		return failed, fmt.Sprintf("its server, %s, does not tell whether it has keys for what is hidden: %s", to, oneLine(err))
 	}
-	return <-record
+	switch said := <-record; said {
+	case known:
+		return known, "the HTTPS record of its name has keys for what is hidden"
+	case failed:
+		return failed, "it is not known whether its name's HTTPS record has keys for what is hidden: " + oneLine(missed)
+	}
+	return ignored, ""
+}
+
+// oneLine is what an error says, in one line that is not too long for a record.
+func oneLine(err error) string {
+	const most = 300
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
 }
 
 // published returns what the name's record says of the server.
-func (p *Prober) published(ctx context.Context, name dnsname.Name) result {
+func (p *Prober) published(ctx context.Context, name dnsname.Name) (result, error) {
 	switch has, err := p.cfg.Published(ctx, name); {
 	case err != nil:
-		return failed
+		return failed, err
 	case has:
-		return known
+		return known, nil
 	}
-	return ignored
+	return ignored, nil
 }
 
 // handshake returns what the server says of itself. A server with keys MUST answer
 // a hello that it cannot decrypt with retry_configs (RFC 9849 section 7.1). They
 // are encrypted, so this is known only behind the handshake, which we break off
-// (section 6.1.6). Below TLS 1.3 the extension does not exist.
-func (p *Prober) handshake(ctx context.Context, to netip.AddrPort, name dnsname.Name) result {
+// (section 6.1.6). Below TLS 1.3 the extension does not exist. When it says nothing,
+// the error says why.
+func (p *Prober) handshake(ctx context.Context, to netip.AddrPort, name dnsname.Name) (result, error) {
 	config, err := madeUp(name)
 	if err != nil {
-		return failed
+		return failed, err
 	}
 	err = p.greet(ctx, to, &tls.Config{
 		ServerName: name.String(), MinVersion: tls.VersionTLS13, EncryptedClientHelloConfigList: config,
@@ -64,12 +94,12 @@ func (p *Prober) handshake(ctx context.Context, to netip.AddrPort, name dnsname.
 	})
 	if rejected, ok := errors.AsType[*tls.ECHRejectionError](err); ok {
 		if len(rejected.RetryConfigList) == 0 {
-			return ignored
+			return ignored, nil
 		}
-		return known
+		return known, nil
 	}
 	if err == nil { // it has decrypted what nobody could
-		return known
+		return known, nil
 	}
 	// Old servers end this in many ways, for want of TLS 1.3. They are told by the
 	// version that they take when they may.
@@ -82,9 +112,9 @@ func (p *Prober) handshake(ctx context.Context, to netip.AddrPort, name dnsname.
 		},
 	})
 	if taken != 0 && taken < tls.VersionTLS13 {
-		return ignored
+		return ignored, nil
 	}
-	return failed
+	return failed, err
 }
 
 // greet makes a handshake with a server on a connection of its own.

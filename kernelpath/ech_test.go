@@ -27,11 +27,11 @@ func hiding(t *testing.T, name string) []byte {
 // counts the questions.
 func askedStage(t *testing.T, answer *echprobe.Answer) (s *stage, asked *int) {
 	s, asked = newStage(t), new(int)
-	s.h.judge.ECH = func(source netip.Addr, to netip.AddrPort, name []byte) echprobe.Answer {
+	s.h.judge.ECH = func(source netip.Addr, to netip.AddrPort, name []byte) (echprobe.Answer, string) {
 		if *asked++; source != clientEnd.Addr() || to != serverEnd || string(name) != "a.example" {
 			t.Errorf("asked about %s at %s for %s", name, to, source)
 		}
-		return *answer
+		return *answer, "as the test says"
 	}
 	return s, asked
 }
@@ -51,6 +51,9 @@ func TestAnECHExtensionToAServerThatKnowsItIsDenied(t *testing.T) {
 	s, _ := askedStage(t, &answer)
 	s.want(s.client(first, hiding(t, "A.example")), denied)
 	s.wantRecord(flow.EncryptedHello)
+	if d := s.events[0].Detail; d != "as the test says" {
+		t.Errorf("the record does not say why: %q", d)
+	}
 	s.wantEmpty()
 
 	s = newStage(t) // nobody asks

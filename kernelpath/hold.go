@@ -179,7 +179,7 @@ func flowOf(p *packet) flow.Flow {
 func (h *hold) datagram(id, mark uint32, p *packet) {
 	f := flowOf(p)
 	d, _ := h.judge.binding(&f, h.now)
-	h.record(f, p.srcPort, d, nil)
+	h.record(f, p.srcPort, d, nil, "")
 	if d.Verdict == flow.Allow {
 		h.pass(id, mark, h.marks.Released())
 	} else {
@@ -194,12 +194,12 @@ func (h *hold) connect(id, mark uint32, p *packet) {
 	d, _ := h.judge.binding(&f, h.now)
 	switch {
 	case d.Verdict == flow.Allow:
-		h.record(f, p.srcPort, d, nil)
+		h.record(f, p.srcPort, d, nil, "")
 		h.pass(id, mark, h.marks.Released())
 	case h.judge.awaitsHello(f, h.now):
 		h.pass(id, mark, 0)
 	default:
-		h.record(f, p.srcPort, d, nil)
+		h.record(f, p.srcPort, d, nil, "")
 		h.pass(id, mark, h.denied())
 	}
 }
@@ -226,7 +226,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 			held.base, held.fixed = begin, true
 		} else if h.tracked {
 			held.wait(id, mark, p)
-			h.deny(key, held, flow.Decision{Reason: flow.OutOfState}, nil)
+			h.deny(key, held, flow.Decision{Reason: flow.OutOfState}, nil, "")
 			return
 		}
 	case held.pending:
@@ -241,13 +241,13 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		reason = flow.MalformedHello // the server reads the stream without the urgent byte
 	}
 	if reason != flow.NotDecided {
-		h.deny(key, held, flow.Decision{Reason: reason}, nil)
+		h.deny(key, held, flow.Decision{Reason: reason}, nil, "")
 		return
 	}
 	hello, more, reason := tlshello.Read(held.prefix(), h.scratch[:])
 	switch {
 	case more && held.segments >= maxSegments:
-		h.deny(key, held, flow.Decision{Reason: flow.HelloTooLong}, nil)
+		h.deny(key, held, flow.Decision{Reason: flow.HelloTooLong}, nil, "")
 		return
 	case more:
 		h.unstray(held)
@@ -273,23 +273,30 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 // next segment or at a tick.
 func (h *hold) judgeHello(key flowKey, held *heldFlow, hello tlshello.Hello, reason flow.Reason) {
 	f, name, rules := flowOfKey(key), h.nameOf(hello), h.judge.Rules()
-	d := h.judge.hello(&f, hello, reason, name, h.now)
+	d, why := h.judge.hello(&f, hello, reason, name, h.now), ""
+	if d.Reason == flow.EncryptedHello {
+		why = echprobe.Draft
+	}
 	if d.Verdict == flow.Allow {
-		switch hides := h.judge.hides(key, hello, name); {
+		hides, because := h.judge.hides(key, hello, name)
+		if hides == echprobe.Asking {
+			because = echprobe.NotInTime
+		}
+		switch {
 		case hides == echprobe.Asking && h.now.Before(held.deadline) && held.segments < maxSegments:
 			h.ask(held)
 			h.seat(held)
 			return
 		case hides != echprobe.Ignored:
-			d = flow.Decision{Reason: flow.EncryptedHello}
+			d, why = flow.Decision{Reason: flow.EncryptedHello}, because
 		}
 	}
 	h.unask(held)
 	if d.Verdict != flow.Allow {
-		h.deny(key, held, d, name)
+		h.deny(key, held, d, name, why)
 		return
 	}
-	h.record(f, key.src.Port(), d, name)
+	h.record(f, key.src.Port(), d, name, "")
 	h.stats.heard(h.now.Sub(held.deadline.Add(-helloTime)))
 	held.pending, held.rules = true, rules
 	held.end = held.base + uint32(len(held.prefix()))
@@ -337,7 +344,7 @@ func (h *hold) seat(held *heldFlow) {
 func (h *hold) crowdOut(key flowKey, held *heldFlow) {
 	h.stats.crowdedOut.Add(1)
 	if h.mayTell() {
-		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.Overload}, nil)
+		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.Overload}, nil, "")
 	}
 	if h.audit {
 		h.letGo(key, held)
@@ -382,7 +389,7 @@ func (h *hold) repeat(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	if off < 0 || off < end && !bytes.Equal(p.payload[:min(len(p.payload), end-off)], held.buf[off:min(off+len(p.payload), end)]) {
 		held.ids = append(held.ids, id)
 		held.marks = append(held.marks, mark)
-		h.deny(key, held, flow.Decision{Reason: flow.OverlapMismatch}, nil)
+		h.deny(key, held, flow.Decision{Reason: flow.OverlapMismatch}, nil, "")
 		return
 	}
 	h.pass(id, mark, h.marks.Pending())
@@ -407,7 +414,7 @@ func (h *hold) current(key flowKey, begin uint32, known bool) *heldFlow {
 		return held
 	}
 	if !held.pending {
-		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil)
+		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil, "")
 	}
 	h.discard(key, held)
 	return nil
@@ -474,19 +481,19 @@ func (h *hold) stillAllowed(key flowKey, held *heldFlow) bool {
 	name := h.nameOf(hello)
 	d := h.judge.hello(&f, hello, reason, name, h.now)
 	if d.Verdict != flow.Allow {
-		h.deny(key, held, d, name)
+		h.deny(key, held, d, name, "")
 	}
 	return d.Verdict == flow.Allow
 }
 
 // deny refuses a flow: its segments are dropped but for the last, which the
 // kernel answers with a reset, and the server gets one too.
-func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte) {
+func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte, detail string) {
 	f := flowOfKey(key)
 	if d.Reason == flow.NotTLS {
 		f.App = flow.Raw
 	}
-	h.record(f, key.src.Port(), d, name)
+	h.record(f, key.src.Port(), d, name, detail)
 	if h.audit {
 		h.letGo(key, held)
 		return
@@ -542,9 +549,9 @@ func (h *hold) expire() {
 		case held.pending:
 			h.give(key, held)
 		case held.stray:
-			h.deny(key, held, flow.Decision{Reason: flow.NotTLS}, nil)
+			h.deny(key, held, flow.Decision{Reason: flow.NotTLS}, nil, "")
 		default:
-			h.deny(key, held, flow.Decision{Reason: flow.HelloTimeout}, nil)
+			h.deny(key, held, flow.Decision{Reason: flow.HelloTimeout}, nil, "")
 		}
 	}
 }
@@ -553,7 +560,7 @@ func (h *hold) expire() {
 func (h *hold) end() {
 	for key, held := range h.flows {
 		if !held.pending {
-			h.deny(key, held, flow.Decision{Reason: flow.HelloTimeout}, nil)
+			h.deny(key, held, flow.Decision{Reason: flow.HelloTimeout}, nil, "")
 		}
 	}
 }
@@ -561,9 +568,10 @@ func (h *hold) end() {
 // soon reports whether there is something to do before the next tick.
 func (h *hold) soon() bool { return h.waiting > 0 }
 
-func (h *hold) record(f flow.Flow, srcPort uint16, d flow.Decision, name []byte) {
+// record hands on what was decided; detail is one of a few texts, or "".
+func (h *hold) record(f flow.Flow, srcPort uint16, d flow.Decision, name []byte, detail string) {
 	e := &h.event
-	e.At, e.Flow, e.SrcPort, e.Decision, e.Path, e.NameLen = h.now, f, srcPort, d, "hello", 0
+	e.At, e.Flow, e.SrcPort, e.Decision, e.Path, e.Detail, e.NameLen = h.now, f, srcPort, d, "hello", detail, 0
 	if name != nil {
 		e.SetName(name)
 	}

@@ -26,9 +26,9 @@ type Judge struct {
 	Inbound func(flow.Flow) flow.Decision // what is published; nil: nothing
 	Record  func(*flowlog.Event)          // must neither block nor keep the event
 	Now     func() time.Time              // time.Now when nil
-	// ECH says whether a server knows what to do with an encrypted hello; must not
-	// block nor keep the name. Nil: each may.
-	ECH func(source netip.Addr, to netip.AddrPort, name []byte) echprobe.Answer
+	// ECH says whether a server knows what to do with an encrypted hello, and why it
+	// is taken to; must not block nor keep the name. Nil: each may.
+	ECH func(source netip.Addr, to netip.AddrPort, name []byte) (a echprobe.Answer, why string)
 }
 
 func (j *Judge) now() time.Time {
@@ -61,13 +61,13 @@ func (j *Judge) hello(f *flow.Flow, h tlshello.Hello, reason flow.Reason, name [
 }
 
 // hides reports whether a hello that is allowed otherwise may hide another name:
-// when its server knows ECH, or nobody can tell.
-func (j *Judge) hides(key flowKey, h tlshello.Hello, name []byte) echprobe.Answer {
+// when its server knows ECH, or nobody can tell, and why that is.
+func (j *Judge) hides(key flowKey, h tlshello.Hello, name []byte) (a echprobe.Answer, why string) {
 	switch {
 	case !h.ECH:
-		return echprobe.Ignored
+		return echprobe.Ignored, ""
 	case j.ECH == nil:
-		return echprobe.Known
+		return echprobe.Known, ""
 	}
 	return j.ECH(key.src.Addr(), key.dst, name)
 }

@@ -97,8 +97,10 @@ func (t *Tunnel) HelloName() (name dnsname.Name, seen []byte, reason flow.Reason
 }
 
 // Hides reports whether the hello, whose name is allowed, may have another one
-// inside that the server would take. It waits until that is known.
-func (t *Tunnel) Hides(ctx context.Context, name dnsname.Name) bool { return t.s.hides(ctx, name) }
+// inside that the server would take, and why. It waits until that is known.
+func (t *Tunnel) Hides(ctx context.Context, name dnsname.Name) (hides bool, why string) {
+	return t.s.hides(ctx, name)
+}
 
 // Cut records why the tunnel is denied although it was answered, and resets both
 // sides. raw is the name as it was seen, where f has none.

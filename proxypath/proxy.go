@@ -41,7 +41,7 @@ type Config struct {
 	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) // a net.Dialer when nil
 	// ECH says whether a server knows what to do with an encrypted hello, which is
 	// denied then; waits until it is known, or ctx ends. Nil: each may.
-	ECH    func(ctx context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) echprobe.Answer
+	ECH    func(ctx context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) (a echprobe.Answer, why string)
 	Limits Limits
 	Audit  bool // what is denied is recorded, and passes to where the client wanted to go (audit.go)
 

@@ -121,11 +121,11 @@ func startIn(t *testing.T, limits Limits, audit bool) *rig {
 		Record: r.Record, End: r.End,
 		Own:  func() netset.Set { return netset.OfAddrs(addrOwn) },
 		Dial: r.DialServer,
-		ECH: func(_ context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) echprobe.Answer {
+		ECH: func(_ context.Context, source netip.Addr, to netip.AddrPort, name dnsname.Name) (echprobe.Answer, string) {
 			r.Mu.Lock()
 			defer r.Mu.Unlock()
 			r.asked = append(r.asked, fmt.Sprintf("%s %s %s", source, to, name))
-			return r.ech
+			return r.ech, "as the test says"
 		},
 		Limits: limits, Audit: audit,
 	})

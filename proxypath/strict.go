@@ -64,12 +64,12 @@ func (s *session) strict(ctx context.Context) {
 		return
 	}
 	f.Dst = s.addr.Addr()
-	if s.hides(ctx, name) {
+	if hides, why := s.hides(ctx, name); hides {
 		if ctx.Err() != nil {
 			return // was cut
 		}
 		f.Proof = flow.Unproved
-		deny(flow.Decision{Reason: flow.EncryptedHello}, nil, "")
+		deny(flow.Decision{Reason: flow.EncryptedHello}, nil, why)
 		return
 	}
 	s.record(f, d, nil, "")
@@ -77,15 +77,16 @@ func (s *session) strict(ctx context.Context) {
 }
 
 // hides reports whether the client's hello, whose name is allowed, may have another
-// one inside: when the server that s is connected to knows ECH, or nobody can tell.
-// It waits as long as a client may take for its hello.
-func (s *session) hides(ctx context.Context, name dnsname.Name) bool {
+// one inside: when the server that s is connected to knows ECH, or nobody can tell;
+// and why. It waits as long as a client may take for its hello.
+func (s *session) hides(ctx context.Context, name dnsname.Name) (hides bool, why string) {
 	if !s.ech || s.p.cfg.ECH == nil {
-		return s.ech
+		return s.ech, ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.p.cfg.Limits.Hello)
 	defer cancel()
-	return s.p.cfg.ECH(ctx, s.src.Addr(), s.addr, name) != echprobe.Ignored
+	a, why := s.p.cfg.ECH(ctx, s.src.Addr(), s.addr, name)
+	return a != echprobe.Ignored, why
 }
 
 // helloName returns the name in the client's ClientHello. Where there is no valid
@@ -98,7 +99,9 @@ func (s *session) helloName() (name dnsname.Name, seen []byte, reason flow.Reaso
 		return name, h.Name, reason, ""
 	case reason != flow.NotDecided:
 		return name, nil, reason, detail
-	case h.DraftECH, h.ECH && s.p.cfg.ECH == nil:
+	case h.DraftECH:
+		return name, nil, flow.EncryptedHello, echprobe.Draft
+	case h.ECH && s.p.cfg.ECH == nil:
 		return name, nil, flow.EncryptedHello, ""
 	}
 	s.ech = h.ECH

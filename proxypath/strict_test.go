@@ -138,8 +138,8 @@ func TestAStrictRuleLetsNoECHToAServerThatKnowsIt(t *testing.T) {
 	c, _ := r.Dial()
 	r.Send(c, hiding(t, "a.example"))
 	r.WantReset(c)
-	if e := r.wantOne(flow.EncryptedHello); e.Flow.Name.String() != "a.example" || e.Flow.Proof != flow.Unproved {
-		t.Errorf("record %+v", e.Flow)
+	if e := r.wantOne(flow.EncryptedHello); e.Flow.Name.String() != "a.example" || e.Flow.Proof != flow.Unproved || e.Detail != "as the test says" {
+		t.Errorf("record %+v, %q", e.Flow, e.Detail)
 	}
 	if n := <-got; n != 0 {
 		t.Errorf("the server got %d bytes", n)

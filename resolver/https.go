@@ -16,8 +16,8 @@ import (
 
 // PublishesECH asks the upstreams whether an HTTPS record of name, or of what it
 // is an alias of, has keys for an encrypted hello (RFC 9848). Clients are never
-// told such a record. The name is allowed. An upstream that does not know the type
-// has none.
+// told such a record. The name is allowed. Upstreams that all refuse the type, or do
+// not know it, have none: nobody can learn keys from them.
 func (r *Resolver) PublishesECH(ctx context.Context, name dnsname.Name) (bool, error) {
 	release, err := r.slot(ctx)
 	if err != nil {
@@ -27,7 +27,7 @@ func (r *Resolver) PublishesECH(ctx context.Context, name dnsname.Name) (bool, e
 	current := name
 	for range maxChain {
 		msg, err := r.query(ctx, current, dns.TypeHTTPS)
-		if code, ok := errors.AsType[rcodeError](err); ok && code == dns.RcodeNotImplemented {
+		if typeRefused(err) {
 			return false, nil
 		}
 		if err != nil {
@@ -47,6 +47,16 @@ func (r *Resolver) PublishesECH(ctx context.Context, name dnsname.Name) (bool, e
 		current = next
 	}
 	return false, fmt.Errorf("%s: more than %d aliases in a row", name, maxChain)
+}
+
+// typeRefused reports whether every upstream has said that it does not answer
+// questions of this type.
+func typeRefused(err error) bool {
+	if all, ok := err.(interface{ Unwrap() []error }); ok { // joined by query
+		return !slices.ContainsFunc(all.Unwrap(), func(err error) bool { return !typeRefused(err) })
+	}
+	code, ok := errors.AsType[rcodeError](err)
+	return ok && (code == dns.RcodeNotImplemented || code == dns.RcodeRefused)
 }
 
 func hasECH(rr dns.RR) bool {

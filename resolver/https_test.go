@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/program"
 )
 
 func TestPublishesECH(t *testing.T) {
@@ -49,14 +50,29 @@ func TestPublishesECHEndsInALoop(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamWithoutTheTypePublishesNothing(t *testing.T) {
+func TestUpstreamsWithoutTheTypePublishNothing(t *testing.T) {
 	r := newRig(t)
-	for rcode, known := range map[int]bool{dns.RcodeNotImplemented: true, dns.RcodeServerFailure: false, dns.RcodeRefused: false} {
-		r.cfg.Exchange = func(_ context.Context, _ netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
-			return new(dns.Msg).SetRcode(q, rcode), nil
+	servers := r.cfg.Resolve().Upstreams
+	for about, tt := range map[string]struct {
+		first, second int
+		known         bool
+	}{
+		"do not know it":              {dns.RcodeNotImplemented, dns.RcodeNotImplemented, true},
+		"refuse it":                   {dns.RcodeRefused, dns.RcodeNotImplemented, true},
+		"fail":                        {dns.RcodeServerFailure, dns.RcodeServerFailure, false},
+		"one refuses it, one fails":   {dns.RcodeRefused, dns.RcodeServerFailure, false},
+		"one refuses it, one answers": {dns.RcodeRefused, dns.RcodeNameError, true},
+	} {
+		two := []netip.AddrPort{servers[0], netip.MustParseAddrPort("192.0.2.54:53")}
+		r.cfg.Resolve = func() program.Resolve { return program.Resolve{Upstreams: two} }
+		r.cfg.Exchange = func(_ context.Context, s netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+			if s == two[0] {
+				return new(dns.Msg).SetRcode(q, tt.first), nil
+			}
+			return new(dns.Msg).SetRcode(q, tt.second), nil
 		}
-		if got, err := r.PublishesECH(t.Context(), dnsname.MustParse("a.example")); got || (err == nil) != known {
-			t.Errorf("%s: got %t, %v", dns.RcodeToString[rcode], got, err)
+		if got, err := r.PublishesECH(t.Context(), dnsname.MustParse("a.example")); got || (err == nil) != tt.known {
+			t.Errorf("upstreams %s: got %t, %v", about, got, err)
 		}
 	}
 }
