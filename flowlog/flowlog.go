@@ -83,7 +83,7 @@ type Close struct {
 	BytesIn   uint64  `json:"bytesIn"`
 	PacketOut uint64  `json:"packetsOut"`
 	PacketIn  uint64  `json:"packetsIn"`
-	Seconds   float64 `json:"seconds"`
+	Seconds   float64 `json:"seconds"` // from the decision to the last packet, as far as the kernel tells
 }
 
 // Tuple names a flow on the wire, from the client's side.
@@ -95,6 +95,7 @@ type Tuple struct {
 // Closed is the end of a flow as conntrack reports it.
 type Closed struct {
 	At       time.Time
+	Still    time.Duration // how long nothing had moved on it by then
 	Tuple    Tuple
 	Counted  bool
 	BytesOut uint64
@@ -329,6 +330,6 @@ func (l *Log) closed(c Closed) any {
 		Schema: CloseSchema, Time: c.At.UTC(), Flow: o.ID, Rule: o.Rule,
 		Source: c.Tuple.Src.String(), Dest: c.Tuple.Dst.String(), Protocol: c.Tuple.Transport.String(),
 		Counted: c.Counted, BytesOut: c.BytesOut, BytesIn: c.BytesIn, PacketOut: c.PktsOut, PacketIn: c.PktsIn,
-		Seconds: c.At.Sub(o.At).Seconds(),
+		Seconds: max(0, c.At.Add(-c.Still).Sub(o.At).Seconds()),
 	}
 }

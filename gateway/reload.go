@@ -202,7 +202,7 @@ func (g *Gateway) sweepFlows(proxy *proxypath.Proxy) (flows, requests int) {
 }
 
 // cut takes the release from every flow that the rules of now do not allow, and
-// returns how many there were. Of flows that nobody remembers it is not known
+// returns how many of them were not over yet. Of flows that nobody remembers it is not known
 // what they proved: they are kept when the rules are those that they were
 // released by, and only then. A flow's record may still be on its way, for wait.
 // In audit mode nothing is cut.
@@ -215,10 +215,12 @@ func (g *Gateway) cut(keepUnknown bool, wait time.Duration) int {
 		g.log.Error("flows not looked at", "err", err)
 		return 0
 	}
-	var out, unknown []kernelpath.Running
+	var out, unknown, ended []kernelpath.Running
 	for _, t := range running {
 		switch allowed, known := g.stillAllowed(t); {
 		case allowed:
+		case t.Ended: // nobody's any more, but the kernel would forward what comes on it
+			ended = append(ended, t)
 		case known:
 			out = append(out, t)
 		case !keepUnknown:
@@ -252,7 +254,7 @@ func (g *Gateway) cut(keepUnknown bool, wait time.Duration) int {
 	}
 	g.stats.flowsCut.Add(uint64(len(out)))
 	g.engine.Revoking(out)
-	if err := kernelpath.Revoke(g.marks, out); err != nil {
+	if err := kernelpath.Revoke(g.marks, slices.Concat(out, ended)); err != nil {
 		g.log.Error("flows not cut", "err", err)
 	}
 	return len(out)

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +29,8 @@ const (
 
 // WatchCloses reports the end of every released flow until ctx ends. Whether
 // bytes are counted is up to the sysctl nf_conntrack_acct. The time is up to
-// gatherTime late.
+// gatherTime late. An entry of a TCP connection outlives it, by two minutes as a
+// rule: that time is told too, since Linux 5.9.
 //
 // It reads the messages itself: there is one for each connection of this host,
 // and a general library took a seventh of the process's time for them.
@@ -40,8 +43,9 @@ func WatchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error
 		sock.close()
 		return fmt.Errorf("listen to conntrack: %w", os.NewSyscallError("setsockopt", err))
 	}
+	keeps := keepTimes()
 	err = sock.watch(ctx, closeSize, func(msg message) {
-		if c, mark, ok := closed(msg); ok && mark&m.Released() != 0 {
+		if c, mark, ok := closed(msg, &keeps); ok && mark&m.Released() != 0 {
 			c.At = time.Now()
 			ended(c)
 		}
@@ -57,15 +61,49 @@ func WatchCloses(ctx context.Context, m Marks, ended func(flowlog.Closed)) error
 const (
 	groupDestroy = 3 // NFNLGRP_CONNTRACK_DESTROY
 
+	ctaProtoInfo     = 4
+	ctaTimeout       = 7
 	ctaCountersOrig  = 9
 	ctaCountersReply = 10
 
 	ctaCountersPackets = 1
 	ctaCountersBytes   = 2
+
+	ctaProtoInfoTCP   = 1
+	ctaProtoTCPState  = 1
+	tcpStates         = 9 // linux/netfilter/nf_conntrack_tcp.h
+	tcpStateFinWait   = 4
+	tcpStateCloseWait = 5
+	tcpStateLastAck   = 6
+	tcpStateTimeWait  = 7
+	tcpStateClose     = 8
 )
 
+// keepTime is how long an entry is kept, in seconds, by the state of its
+// connection, behind its last packet. It is known for connections that end.
+type keepTime [tcpStates]uint32
+
+// keepTimes reads them from where the host's owner may have changed them. What
+// cannot be read counts as nothing.
+func keepTimes() (k keepTime) {
+	for state, name := range map[int]string{
+		tcpStateFinWait: "fin_wait", tcpStateCloseWait: "close_wait", tcpStateLastAck: "last_ack",
+		tcpStateTimeWait: "time_wait", tcpStateClose: "close",
+	} {
+		b, _ := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_" + name)
+		n, _ := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+		k[state] = uint32(n)
+	}
+	return k
+}
+
+// hasEnded reports whether both ends of a TCP connection in this state are done
+// with it.
+func hasEnded(state uint8) bool { return state == tcpStateTimeWait || state == tcpStateClose }
+
 // closed reads a message about a connection that has ended.
-func closed(m message) (c flowlog.Closed, mark uint32, ok bool) {
+func closed(m message, keeps *keepTime) (c flowlog.Closed, mark uint32, ok bool) {
+	var left, kept uint32 // seconds
 	if m.typ != ctDelete || len(m.data) < nfgenHdr {
 		return c, 0, false
 	}
@@ -75,6 +113,12 @@ func closed(m message) (c flowlog.Closed, mark uint32, ok bool) {
 			c.Tuple, ok = readTuple(data)
 		case typ == ctaMark && len(data) == 4:
 			mark = binary.BigEndian.Uint32(data)
+		case typ == ctaTimeout && len(data) == 4:
+			left = binary.BigEndian.Uint32(data)
+		case typ == ctaProtoInfo:
+			if s := readTCPState(data); int(s) < len(keeps) {
+				kept = keeps[s]
+			}
 		case typ == ctaCountersOrig:
 			c.PktsOut, c.BytesOut = readCounts(data)
 		case typ == ctaCountersReply:
@@ -82,7 +126,22 @@ func closed(m message) (c flowlog.Closed, mark uint32, ok bool) {
 		}
 	}
 	c.Counted = c.PktsOut > 0
+	if kept > left {
+		c.Still = time.Duration(kept-left) * time.Second
+	}
 	return c, mark, ok
+}
+
+// readTCPState reads the state of a TCP connection; 0 where there is none.
+func readTCPState(b []byte) (state uint8) {
+	for typ, info := range attributes(b) {
+		for field, data := range attributes(info) {
+			if typ == ctaProtoInfoTCP && field == ctaProtoTCPState && len(data) == 1 {
+				state = data[0]
+			}
+		}
+	}
+	return state
 }
 
 // readTuple reads the addresses, the protocol and the ports of a direction.

@@ -32,6 +32,9 @@ func Released(m Marks) ([]Running, error) {
 		}
 		for i := range flows {
 			r := Running{Tuple: tupleOf(flows[i].TupleOrig)}
+			if tcp := flows[i].ProtoInfo.TCP; tcp != nil {
+				r.Ended = hasEnded(tcp.State)
+			}
 			if uint32(flows[i].Status)&ctStatusDNAT != 0 {
 				r.Led = behind(&flows[i])
 			}

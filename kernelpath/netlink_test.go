@@ -65,7 +65,7 @@ func FuzzMessages(f *testing.F) {
 			if len(msg.data) >= nfgenHdr {
 				l.message(msg.data[nfgenHdr:], h.now)
 				h.begun.message(msg, h.now)
-				closed(msg)
+				closed(msg, new(keepTime))
 			}
 		}
 	})

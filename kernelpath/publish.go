@@ -218,6 +218,7 @@ func (j *Judge) inbound(f *flow.Flow) (flow.Decision, string) {
 // Running is a flow that the kernel forwards because of our marks.
 type Running struct {
 	flowlog.Tuple               // as the client sees it
+	Ended         bool          // TCP that both ends are done with; its entry still forwards
 	Led           flowlog.Tuple // the same behind this host: from us, to where it leads; zero for a flow that was not published
 }
 

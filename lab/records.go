@@ -36,8 +36,9 @@ type Record struct {
 	Flow     string    `json:"flow"`
 
 	// Of close records only.
-	Counted bool   `json:"counted"`
-	BytesIn uint64 `json:"bytesIn"`
+	Counted bool    `json:"counted"`
+	BytesIn uint64  `json:"bytesIn"`
+	Seconds float64 `json:"seconds"`
 }
 
 // Decisions returns the decision records written from that time on.

@@ -169,11 +169,15 @@ func TestCloseRecordsCarryBytes(t *testing.T) {
 	}
 	open := s.awaitRecord("the decision", func(r lab.Record) bool { return r.Name == "mcr.microsoft.com" && r.Verdict == "allow" })
 	// conntrack keeps an ended connection for a while; make it forget.
+	time.Sleep(3 * time.Second)
 	if r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{"conntrack", "-D", "-p", "tcp", "--dport", "443"}}); err != nil || r.Code != 0 {
 		need(t, "conntrack")
 		t.Fatalf("conntrack: %v %s", err, r.Stderr)
 	}
 	end := s.awaitRecord("the close", func(r lab.Record) bool { return r.Schema == "sallyport.close/1" && r.Flow == open.Flow })
+	if end.Seconds >= 2 {
+		t.Errorf("the record says that it took %v s, with the time for which nothing moved any more", end.Seconds)
+	}
 	if end.Counted && end.BytesIn < n {
 		t.Errorf("%d bytes came in, want at least %d", end.BytesIn, n)
 	}
