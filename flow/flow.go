@@ -23,13 +23,23 @@ const (
 	UDP Transport = 17
 )
 
-// String returns "tcp", "udp" or the number.
+// String returns the protocol's name, or the number of one that no record names.
 func (t Transport) String() string {
 	switch t {
 	case TCP:
 		return "tcp"
 	case UDP:
 		return "udp"
+	case 1:
+		return "icmp"
+	case 58:
+		return "icmpv6"
+	case 132:
+		return "sctp"
+	case 47:
+		return "gre"
+	case 50:
+		return "esp"
 	}
 	return strconv.Itoa(int(t))
 }

@@ -275,6 +275,9 @@ func (l *Log) decision(e *Event) Decision {
 	if r.Name == "" && e.NameLen > 0 {
 		r.Name = strconv.QuoteToASCII(string(e.NameBytes[:e.NameLen]))
 	}
+	if e.Path == "resolver" {
+		r.Protocol = "dns" // f has what it would most likely have become
+	}
 	if f.Src.IsValid() {
 		r.Source = addrPort(f.Src, e.SrcPort)
 	}

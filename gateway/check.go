@@ -22,7 +22,8 @@ import (
 // Answer is what Check found about one thing that a gateway needs.
 type Answer struct {
 	What string
-	Err  error  // nil: it is as it must be
+	Err  error  // nil: a gateway would start
+	But  string // what is wrong all the same, "" for nothing
 	Note string // what was found
 }
 
@@ -33,7 +34,12 @@ type Answer struct {
 func Check(ctx context.Context, opt Options) []Answer {
 	opt.defaults()
 	var out []Answer
-	add := func(what, note string, err error) { out = append(out, Answer{what, err, note}) }
+	add := func(what, note string, err error) { out = append(out, Answer{What: what, Err: err, Note: note}) }
+	but := func(what, text string) {
+		if text != "" {
+			out = append(out, Answer{What: what, But: text})
+		}
+	}
 
 	p := opt.Program
 	add("cluster description", fmt.Sprintf("%d rules by edition %s, for %s", len(p.Rules), p.Edition.ID, p.Visible()), nil)
@@ -55,6 +61,10 @@ func Check(ctx context.Context, opt Options) []Answer {
 	}
 	add("interfaces", note, err)
 	if err == nil {
+		if err := host.facesCluster(opt.NextHops, opt.Inside, opt.Outside); err != nil {
+			add("the cluster's routes", "", err)
+		}
+		but("the way out", leadsOut(opt.Inside, opt.Outside))
 		add("published ports", host.publishes(p.Published), host.canPublish(p.Published))
 	}
 	features, err := kernelpath.Probe()
@@ -67,6 +77,7 @@ func Check(ctx context.Context, opt Options) []Answer {
 		}
 		add("kernel: "+f.Name, "", f.Err)
 	}
+	add("raw sockets, for resets", "", kernelpath.CanReset())
 	running, err := stateFree(opt.StateDir)
 	note = opt.StateDir
 	if running > 0 {
@@ -85,11 +96,16 @@ func Check(ctx context.Context, opt Options) []Answer {
 	if err == nil {
 		err = l.Close()
 	}
+	if err != nil {
+		err = taken(fmt.Sprintf(":%d", opt.ProxyPort), "tcp", err)
+	}
 	add(fmt.Sprintf("port %d, of the transparent proxy", opt.ProxyPort), "", err)
 	if opt.Metrics != "" {
 		m, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opt.Metrics)
 		if err == nil {
 			err = m.Close()
+		} else {
+			err = taken(opt.Metrics, "tcp", err)
 		}
 		add(opt.Metrics+", of /metrics and /healthz", "", err)
 	}
@@ -141,6 +157,8 @@ func Text(answers []Answer) (text string, ok bool) {
 		case a.Err != nil:
 			ok = false
 			fmt.Fprintf(&b, "no   %s: %s\n", a.What, strings.ReplaceAll(a.Err.Error(), "\n", "; "))
+		case a.But != "":
+			fmt.Fprintf(&b, "but  %s: %s\n", a.What, a.But)
 		case a.Note != "":
 			fmt.Fprintf(&b, "yes  %s: %s\n", a.What, a.Note)
 		default:

@@ -107,8 +107,11 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	if g.host, err = inspect(opt.Inside, opt.Outside); err != nil {
 		return err
 	}
-	if err := g.host.canPublish(opt.Program.Published); err != nil {
+	if err := g.host.fits(opt.Loaded, opt.Inside, opt.Outside); err != nil {
 		return err
+	}
+	if text := leadsOut(opt.Inside, opt.Outside); text != "" {
+		g.log.Warn(text)
 	}
 	g.force.Store(g.forced(opt.Loaded))
 	g.rules.Store(decide.New(opt.Program))
@@ -140,13 +143,13 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	var metrics listener
 	if opt.Metrics != "" {
 		if metrics, err = (&net.ListenConfig{}).Listen(ctx, "tcp", opt.Metrics); err != nil {
-			return fmt.Errorf("listen for metrics: %w", err)
+			return fmt.Errorf("--metrics: %w", taken(opt.Metrics, "tcp", err))
 		}
 		defer metrics.Close()
 	}
 	proxyListener, err := proxypath.Listen(ctx, opt.ProxyPort)
 	if err != nil {
-		return fmt.Errorf("listen for the transparent proxy: %w", err)
+		return fmt.Errorf("--proxy-port: %w", taken(fmt.Sprintf(":%d", opt.ProxyPort), "tcp", err))
 	}
 	defer proxyListener.Close()
 
@@ -390,6 +393,7 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 	if n := g.records.Dropped(); n > 0 {
 		g.log.Warn("records dropped", "count", n)
 	}
+	g.log.Info("ended; the rules stay in the kernel: proved flows go on, new ones by name wait; sallyport gateway --off takes them away")
 	return errors.Join(errs...)
 }
 
@@ -400,6 +404,10 @@ func Off(ctx context.Context, stateDir string, log *slog.Logger) error {
 		return err
 	}
 	if _, err := kernelpath.Probe(); err != nil {
+		return err
+	}
+	wasPresent, err := kernelpath.Present()
+	if err != nil {
 		return err
 	}
 	// The table last: a host that forwards without it would let everything pass.
@@ -414,5 +422,16 @@ func Off(ctx context.Context, stateDir string, log *slog.Logger) error {
 		}
 	}
 	_ = os.Remove(stateDir) // when it is empty
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	switch {
+	case host == nil && !wasPresent:
+		log.Info("there was no gateway to take away")
+	case host == nil:
+		log.Info("off: the table is gone")
+	default:
+		log.Info("off: the table is gone, and this host's settings are as they were")
+	}
+	return nil
 }

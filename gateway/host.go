@@ -82,18 +82,47 @@ func inspect(inside, outside string) (hostFacts, error) {
 	if len(h.inside) == 0 {
 		return h, fmt.Errorf("interface %s has no address for the resolver to answer on", inside)
 	}
-	h.ipv6 = hasIPv6Way(outside)
+	h.ipv6 = hasWay(outside, netlink.FAMILY_V6)
 	return h, nil
 }
 
-// hasIPv6Way reports whether the host has an IPv6 default route out of the
+// fits fails when the description asks for what this host does not have.
+func (h *hostFacts) fits(l Loaded, inside, outside string) error {
+	return errors.Join(h.canPublish(l.Program.Published), h.facesCluster(l.NextHops, inside, outside))
+}
+
+// facesCluster fails when the cluster's routes lead to an address that only the
+// other interface has.
+func (h *hostFacts) facesCluster(hops []netip.Addr, inside, outside string) error {
+	for _, a := range hops {
+		if slices.Contains(h.front, a) && !slices.Contains(h.inside, a) {
+			return fmt.Errorf("the cluster's routes lead to %s, by gateway.privateAddress in the description, and that is an address of %s: "+
+				"are they the wrong way round? Try --inside %s --outside %s, or write an address of %s", a, outside, outside, inside, inside)
+		}
+	}
+	return nil
+}
+
+// leadsOut says what is wrong with the way out of the outside interface, "" when
+// nothing is.
+func leadsOut(inside, outside string) string {
+	switch {
+	case inside == outside || hasWay(outside, netlink.FAMILY_V4):
+		return ""
+	case hasWay(inside, netlink.FAMILY_V4):
+		return fmt.Sprintf("the default route leads out of %s, which is --inside, and none out of %s", inside, outside)
+	}
+	return fmt.Sprintf("no default route leads out of %s: what is allowed has nowhere to go", outside)
+}
+
+// hasWay reports whether the host has a default route of the family out of the
 // interface.
-func hasIPv6Way(outside string) bool {
-	link, err := netlink.LinkByName(outside)
+func hasWay(name string, family int) bool {
+	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return false
 	}
-	routes, err := netlink.RouteList(link, netlink.FAMILY_V6)
+	routes, err := netlink.RouteList(link, family)
 	if err != nil {
 		return false
 	}
@@ -170,11 +199,14 @@ func roomForQuestions(network, _ string, c syscall.RawConn) error {
 	})
 }
 
-// taken says in words why the resolver has no port.
+// taken says in words why a port cannot be had.
 func taken(at, network string, err error) error {
+	_, port, _ := net.SplitHostPort(at)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port 53 is taken: %s/%s: another resolver listens there; see who with: ss -lnp 'sport = :53'", at, network)
+		return fmt.Errorf("%s/%s is taken: another program listens there; see which with: ss -lnp 'sport = :%s'", at, network, port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("cannot listen on %s/%s: this host has no such address; see which it has with: ip addr", at, network)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return fmt.Errorf("no permission to listen on %s/%s: run as root, or with CAP_NET_BIND_SERVICE", at, network)
 	}

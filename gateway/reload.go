@@ -30,6 +30,9 @@ type Loaded struct {
 	// APIServer holds the API server's addresses as the owner has written them;
 	// its name is bound to them from the start.
 	APIServer []netip.Addr
+	// NextHops are the addresses that the cluster's routes lead to, as the owner has
+	// written them; those that are not valid do not count.
+	NextHops []netip.Addr
 }
 
 // inForce is what is enforced now, with what follows from it.
@@ -124,7 +127,7 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 	}
 	l, err := g.opt.Load()
 	if err == nil {
-		err = g.host.canPublish(l.Program.Published)
+		err = g.host.fits(l, g.opt.Inside, g.opt.Outside)
 	}
 	if err != nil {
 		refused(err)

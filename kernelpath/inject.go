@@ -5,6 +5,7 @@ package kernelpath
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -99,9 +100,21 @@ type injector struct {
 	ends     wireEnds
 }
 
+// CanReset fails where a gateway could not send resets, and says why.
+func CanReset() error {
+	in, err := openInjector()
+	if err == nil {
+		in.close()
+	}
+	return err
+}
+
 func openInjector() (*injector, error) {
 	fd4, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_RAW)
 	if err != nil {
+		if errors.Is(err, unix.EPERM) {
+			return nil, errors.New("no permission to send resets: run as root, or with CAP_NET_RAW")
+		}
 		return nil, fmt.Errorf("open raw socket for resets: %w", os.NewSyscallError("socket", err))
 	}
 	// Without IPv6 on this host there is nothing to send there.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -95,7 +96,10 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 				if err != nil {
 					return gateway.Loaded{}, err
 				}
-				return gateway.Loaded{Program: p, APIServer: described.APIServer.Addresses}, nil
+				return gateway.Loaded{
+					Program: p, APIServer: described.APIServer.Addresses,
+					NextHops: []netip.Addr{described.Gateway.PrivateAddress, described.Gateway.PrivateAddress6},
+				}, nil
 			}
 			if opt.Loaded, err = read(); err != nil {
 				return err
@@ -112,7 +116,8 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 				opt.Reload = hangup
 			}
 			if check {
-				text, ok := gateway.Text(gateway.Check(c.Context(), opt))
+				answers := append(gateway.Check(c.Context(), opt), gateway.Answer{What: "records", Note: records.note(), Err: records.writable()})
+				text, ok := gateway.Text(answers)
 				fmt.Fprint(c.OutOrStdout(), text)
 				if !ok {
 					return errors.New("a gateway would not start here: see the lines that begin with no")

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
@@ -37,15 +40,55 @@ func (r *recordsFile) sensible() error {
 	return errors.Join(errs...)
 }
 
-// open opens the file. A regular one that has grown to its size is renamed, with
+// note says where the records would go.
+func (r *recordsFile) note() string {
+	if r.name == "-" {
+		return "to standard output"
+	}
+	return r.name
+}
+
+// writable fails when the file cannot be written, and changes nothing.
+func (r *recordsFile) writable() error {
+	if r.name == "-" {
+		return nil
+	}
+	at := r.name
+	info, err := os.Stat(at)
+	if err == nil && info.IsDir() {
+		return fmt.Errorf("--records %s is a folder: name a file in it", r.name)
+	}
+	// The nearest folder that is there must let us make the rest.
+	for errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		at = filepath.Dir(at)
+		if info, err = os.Stat(at); err == nil && !info.IsDir() {
+			return fmt.Errorf("--records %s: %s is no folder", r.name, at)
+		}
+	}
+	if err == nil {
+		err = unix.Access(at, unix.W_OK)
+	}
+	if err != nil {
+		return fmt.Errorf("--records %s: %s cannot be written: %w", r.name, at, err)
+	}
+	return nil
+}
+
+// open opens the file, and makes the folders that lead to it. A regular one that has grown to its size is renamed, with
 // the time in its name, and a new one takes its place; a pipe or a device stays.
 func (r *recordsFile) open(stdout io.Writer) (w io.Writer, closeFile func(), err error) {
 	if r.name == "-" {
 		return stdout, func() {}, nil
 	}
+	if err := r.writable(); err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(r.name), 0o750); err != nil {
+		return nil, nil, fmt.Errorf("--records: %w", err)
+	}
 	f, err := os.OpenFile(r.name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open records: %w", err)
+		return nil, nil, fmt.Errorf("--records: %w", err)
 	}
 	info, err := f.Stat()
 	if err != nil {

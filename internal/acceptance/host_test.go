@@ -6,7 +6,6 @@ package acceptance
 import (
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +60,7 @@ func TestTheHostIsLeftAsItWasWhenTheGatewayCannotStart(t *testing.T) {
 			return append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all"}, s.argv()...)
 		}, want: "no permission to change nftables: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"},
 		{name: "port_53_taken", argv: func(s *site) []string { return s.argv() },
-			want: "port 53 is taken"},
+			want: ":53/udp is taken: another program listens there; see which with: ss -lnp 'sport = :53'"},
 		{name: "a_description_with_an_error", argv: func(s *site) []string {
 			s.write(strings.Replace(good, "westeurope", "West Europe", 1))
 			return s.argv()
@@ -74,8 +73,17 @@ func TestTheHostIsLeftAsItWasWhenTheGatewayCannotStart(t *testing.T) {
 			return append(s.argv(), "--state", "/proc/sallyport")
 		}, want: "make state directory"},
 		{name: "records_that_cannot_be_written", argv: func(s *site) []string {
-			return append(s.argv(), "--records", filepath.Join(s.Dir, "no", "such"))
-		}, want: "open records"},
+			return append(s.argv(), "--records", s.Dir)
+		}, want: "is a folder: name a file in it"},
+		{name: "interfaces_the_wrong_way_round", argv: func(s *site) []string {
+			return append(s.argv(), "--inside", s.OutsideLink(), "--outside", s.InsideLink())
+		}, want: "are they the wrong way round? Try --inside " + lab.InsideLink + " --outside " + lab.OutsideLink},
+		{name: "resets_not_allowed", argv: func(s *site) []string {
+			return append([]string{"setpriv", "--bounding-set=-net_raw", "--inh-caps=-all"}, s.argv()...)
+		}, want: "no permission to send resets: run as root, or with CAP_NET_RAW"},
+		{name: "a_port_of_the_proxy_that_is_taken", argv: func(s *site) []string {
+			return append(s.argv(), "--metrics", "127.0.0.1:7180")
+		}, want: "--proxy-port: :7180/tcp is taken: another program listens there; see which with: ss -lnp 'sport = :7180'"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newSite(t, good, nil)
@@ -142,11 +150,14 @@ func TestOffRemovesEverythingThatIsOurs(t *testing.T) {
 		}
 	}
 	before := s.hostState()
-	off := func(t *testing.T) {
+	off := func(t *testing.T, says string) {
 		t.Helper()
 		r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{binary, "gateway", "--off", "--state", s.gateway.State}})
 		if err != nil || r.Code != 0 {
 			t.Fatalf("gateway --off: %v %d %s", err, r.Code, r.Stderr)
+		}
+		if !strings.Contains(string(r.Stderr), says) {
+			t.Errorf("it says %q, want %q in it", r.Stderr, says)
 		}
 		s.sameHost(t, before)
 		if _, err := os.Stat(s.gateway.State); err == nil {
@@ -158,16 +169,19 @@ func TestOffRemovesEverythingThatIsOurs(t *testing.T) {
 		if s.hostState() == before {
 			t.Fatal("a gateway that runs has changed nothing, so this test shows nothing")
 		}
-		off(t)
+		off(t, "off: the table is gone, and this host's settings are as they were")
+		if log := mustRead(t, s.gateway.Log); !strings.Contains(log, "ended; the rules stay in the kernel") {
+			t.Errorf("it ended without a word:\n%s", log)
+		}
 	})
 	t.Run("after_a_kill", func(t *testing.T) {
 		s.start()
 		if err := s.gateway.Kill(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		off(t)
+		off(t, "off: the table is gone, and this host's settings are as they were")
 	})
-	t.Run("when_there_is_nothing", func(t *testing.T) { off(t) })
+	t.Run("when_there_is_nothing", func(t *testing.T) { off(t, "there was no gateway to take away") })
 }
 
 func TestASecondGatewayWithTheSameStateIsRefused(t *testing.T) {

@@ -92,7 +92,7 @@ func TestCheckSaysWhatIsMissingAndChangesNothing(t *testing.T) {
 	if err != nil || r.Code != 0 || strings.Contains(string(r.Stdout), "no ") && strings.Contains(string(r.Stdout), "\nno ") {
 		t.Errorf("%v %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
 	}
-	for _, want := range []string{"yes  cluster description: ", "yes  interfaces: ", "yes  published ports: none", "yes  kernel: NFQUEUE target", "yes  port 53", "yes  state directory: "} {
+	for _, want := range []string{"yes  cluster description: ", "yes  interfaces: ", "yes  published ports: none", "yes  kernel: NFQUEUE target", "yes  port 53", "yes  state directory: ", "yes  raw sockets, for resets", "yes  records: " + s.gateway.Records} {
 		if !strings.Contains(string(r.Stdout), want) {
 			t.Errorf("%q is not in\n%s", want, r.Stdout)
 		}
@@ -108,9 +108,15 @@ func TestCheckSaysWhatIsMissingAndChangesNothing(t *testing.T) {
 	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stdout), `no   interfaces: --outside: there is no interface "nowhere"`) {
 		t.Errorf("%v %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
 	}
-	r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv("--check", "--metrics", "192.0.2.77:9180")})
-	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stdout), "\nno   port 53: ") || !strings.Contains(string(r.Stdout), "\nno   192.0.2.77:9180, of /metrics") {
-		t.Errorf("%v %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
+	s.script(s.Gateway, "ip route del default")
+	r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv("--check", "--metrics", "192.0.2.77:9180", "--records", s.file+"/records")})
+	for _, want := range []string{
+		"no   port 53: ", "no   192.0.2.77:9180, of /metrics", "no   records: --records " + s.file + "/records: " + s.file + " is no folder",
+		"but  the way out: no default route leads out of outside",
+	} {
+		if err != nil || r.Code != 2 || !strings.Contains(string(r.Stdout), "\n"+want) {
+			t.Errorf("%v %d, want %q\n%s%s", err, r.Code, want, r.Stdout, r.Stderr)
+		}
 	}
 }
 
