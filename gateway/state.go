@@ -40,7 +40,7 @@ func openState(dir string) (*state, error) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		pid, _ := readPID(lock)
 		_ = lock.Close()
-		return nil, fmt.Errorf("a gateway with state directory %s runs already, as process %d; stop it, or give another --state", dir, pid)
+		return nil, fmt.Errorf("a gateway with state directory %s runs already, as process %d: a host has one; stop that one first, or change its description, which it takes by itself", dir, pid)
 	}
 	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(os.Getpid()))); err != nil {
 		_ = lock.Close()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -226,7 +227,17 @@ func writeDraft(c *cobra.Command, draft *cluster.Draft, out string, force bool) 
 // when nothing of that is required.
 func listLacks(c *cobra.Command, draft *cluster.Draft) (complete bool) {
 	complete = true
-	for i, l := range draft.Lacks {
+	lacks := slices.Clone(draft.Lacks)
+	slices.SortStableFunc(lacks, func(a, b cluster.Lack) int { // what is required first
+		switch {
+		case a.Required == b.Required:
+			return 0
+		case a.Required:
+			return -1
+		}
+		return 1
+	})
+	for i, l := range lacks {
 		if i == 0 {
 			fmt.Fprintln(c.ErrOrStderr(), "\nnot known yet, to be filled in by you:")
 		}

@@ -14,7 +14,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/agext/levenshtein"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/catalog"
@@ -115,8 +117,30 @@ Exit codes: 0 yes, 1 no (findings, denied, different), 2 bad usage or input,
 		}
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if text := meantFlag(c, err); text != "" {
+			return fmt.Errorf("%w; %s", err, text)
+		}
+		return fmt.Errorf("%w; %s --help lists those there are", err, c.CommandPath())
+	})
 	root.AddCommand(initCommand(), rulesCommand(), whyCommand(), catalogCommand(), renderCommand(), auditCommand(), diffCommand(), testCommand(), gatewayCommand(), labCommand(), schemaCommand())
 	return root
+}
+
+// meantFlag says which flag of c was meant by one that it does not have, "" when
+// none is near.
+func meantFlag(c *cobra.Command, err error) (text string) {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return ""
+	}
+	name, least := unknown.GetSpecifiedName(), 3 // as many letters may differ, and one less
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := levenshtein.Distance(name, f.Name, nil); d < least && len(name) > 2 {
+			least, text = d, "did you mean --"+f.Name+"?"
+		}
+	})
+	return text
 }
 
 // clusterFlag adds --cluster, whose default is the file in the current folder,
