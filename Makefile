@@ -12,7 +12,7 @@ help: ## what can be made
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/sallyport
-	$(GO) build -trimpath -o $(BIN) ./cmd/sallyport
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/sallyport
 
 run: build ## show the main job: a lab, a node that boots behind the gateway, and ways out that fail
 	$(BIN) lab
