@@ -63,7 +63,7 @@ func (b *table) strangers() {
 // too.
 func isRefused(prefix string) bool {
 	switch prefix {
-	case logState, logElsewhere, logTooMany, logPublished, logVisitor, logOneWay, logNoWayBack, logStranger:
+	case logState, logElsewhere, logTooMany, logPublished, logVisitor, logOneWay, logNoWayBack, logStranger, logMultipath:
 		return true
 	}
 	return false

@@ -147,6 +147,8 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 		return flow.Decision{Reason: flow.AsymmetricRouting}, "publish the port under gateway.publish, and let clients come to the gateway"
 	case logEarly:
 		return flow.Decision{Reason: flow.OutOfState}, "a SYN with payload, before there is a connection"
+	case logMultipath:
+		return flow.Decision{Reason: flow.OutOfState}, "a SYN that offers multipath TCP twice, or to a kernel that cannot take it out"
 	case logSpoke:
 		return flow.Decision{Reason: flow.NotTLS}, "the server speaks first"
 	}

@@ -22,10 +22,12 @@ import (
 // and all that do where strip is not to be had.
 func (b *table) onePath() {
 	b.rule("from_cluster", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN), jump("multipath"))
-	b.rule("multipath", exprs{
+	offered := exprs{
 		&expr.Exthdr{DestRegister: reg, Type: optMPTCP, Len: 1, Op: expr.ExthdrOpTcpopt, Flags: unix.NFT_EXTHDR_F_PRESENT},
 		cmp(expr.CmpOpEq, []byte{1}),
-	}, count(counterInvalid), drop())
+	}
+	b.rule("multipath", offered, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logMultipath))
+	b.rule("multipath", offered, count(counterInvalid), drop())
 }
 
 // strip puts "reset tcp option mptcp" ahead of the rule of onePath, which the

@@ -79,6 +79,7 @@ const (
 	logCrowd     = "sallyport:crowd"
 	logSpoke     = "sallyport:spoke"
 	logStranger  = "sallyport:stranger"
+	logMultipath = "sallyport:multipath"
 )
 
 // Records of what the kernel decides are limited to this many a second for each

@@ -78,6 +78,23 @@ func TestMultipathTCPIsNotOfferedToServers(t *testing.T) {
 	if _, got := l.Reach(t.Context(), offer); !got.OK || got.Multipath {
 		t.Errorf("through the gateway: %+v", got)
 	}
+	// Offered twice, it is taken out once.
+	begin := time.Now()
+	capable := []byte{30, 4, 0x01, 0x01}
+	syn := client.Segment{
+		From: addrPort(l.Plan.Sources[0], 4321), To: addrPort(l.Plan.Shared, 443), Seq: 1, Flags: client.SYN,
+		Options: append(capable, capable...),
+	}
+	if _, err := l.Forge(t.Context(), syn); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	all, err := fw.Decisions(begin)
+	if err != nil || !slices.ContainsFunc(all, func(r lab.Record) bool {
+		return r.Verdict == "deny" && r.Reason == "out-of-state" && strings.HasSuffix(r.Source, ":4321")
+	}) {
+		t.Errorf("no record of a SYN that offers it twice: %+v, %v", all, err)
+	}
 	if err := errors.Join(fw.Stop(t.Context()), fw.Off(t.Context()), l.Plain(t.Context(), true)); err != nil {
 		t.Fatal(err)
 	}
