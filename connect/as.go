@@ -35,7 +35,7 @@ func As(p *program.Program, name string) (*program.Program, error) {
 		return nil, fmt.Errorf("no rule can be about the source %s: %s", name, g.Why)
 	}
 	if g.Set.IsEmpty() {
-		return nil, fmt.Errorf("the cluster description gives no addresses to the source %s", name)
+		return nil, fmt.Errorf("the cluster description gives no addresses to the source %s; write its prefixes under network.%s", name, name)
 	}
 	q := *p
 	q.Groups, q.Rules = slices.Clone(p.Groups), slices.Clone(p.Rules)

@@ -7,11 +7,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +26,7 @@ import (
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/netset"
+	"github.com/sallyport/sallyport/program"
 )
 
 // B34, with the real resolver and this host's real addresses: a name that leads
@@ -99,6 +106,104 @@ func TestRunNeverDialsItsOwnHost(t *testing.T) {
 	}
 }
 
+// New rules are in force when they are asked for or written down, and a file that
+// cannot be read changes nothing.
+func TestRunTakesNewRules(t *testing.T) {
+	with, err := As(aProgram(), "nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with.Resolve.Upstreams = []netip.AddrPort{answering(t, []string{"127.0.0.1"})}
+	without := *with
+	without.Rules = slices.DeleteFunc(slices.Clone(with.Rules), func(r program.Rule) bool { return r.ID == "a" })
+	file := filepath.Join(t.TempDir(), "cluster.yaml")
+	load := func() (*program.Program, error) {
+		switch b, err := os.ReadFile(file); {
+		case err != nil:
+			return nil, err
+		case string(b) == "with":
+			return with, nil
+		case string(b) == "without":
+			return &without, nil
+		}
+		return nil, errors.New("cluster.yaml:1:1: what is this?")
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("with")
+	var log synced
+	hangup, at := make(chan os.Signal), make(chan netip.AddrPort, 1)
+	go func() {
+		_ = Run(t.Context(), Options{
+			Program: with, Load: load, Reload: hangup, Watch: []string{file}, Listen: "127.0.0.1:0", Records: io.Discard,
+			Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return noon },
+		}, func(a netip.AddrPort) { at <- a })
+	}()
+	addr := <-at
+	refused := func() string { // why
+		t.Helper()
+		c, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "CONNECT a.example:443 HTTP/1.0\r\n\r\n")
+		b, _ := io.ReadAll(c)
+		return string(b)
+	}
+	await := func(text string) {
+		t.Helper()
+		for deadline := time.Now().Add(5 * time.Second); !strings.Contains(log.String(), text); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%q is not in the log:\n%s", text, log.String())
+			}
+		}
+	}
+	const allowed, denied = "(special-address)", "(name-not-allowed)" // it leads to this host, so that is how far it gets
+	if got := refused(); !strings.Contains(got, allowed) {
+		t.Errorf("at first: %s", got)
+	}
+	write("without")
+	await("new rules in force")
+	if got := refused(); !strings.Contains(got, denied) {
+		t.Errorf("behind a change: %s", got)
+	}
+	write("nonsense")
+	await("what is this?")
+	if got := refused(); !strings.Contains(got, denied) || !strings.Contains(log.String(), "new rules refused, the old ones stay in force") {
+		t.Errorf("behind nonsense: %s\n%s", got, log.String())
+	}
+	write("with")
+	hangup <- syscall.SIGHUP
+	for deadline := time.Now().Add(500 * time.Millisecond); !strings.Contains(refused(), allowed); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) { // before a change of the file would be noticed
+			t.Fatalf("not at once:\n%s", log.String())
+		}
+	}
+}
+
+// synced is a log that two may use at once.
+type synced struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *synced) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(b)
+}
+
+func (s *synced) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
 // answering plays a DNS server that gives every name the same addresses.
 func answering(t *testing.T, addrs []string) netip.AddrPort {
 	t.Helper()
@@ -130,7 +235,7 @@ func TestRunSaysThatThePortIsTaken(t *testing.T) {
 	}
 	defer l.Close()
 	err = Run(t.Context(), Options{Program: aProgram(), Listen: l.Addr().String(), Records: io.Discard, Log: slog.New(slog.DiscardHandler)}, nil)
-	if err == nil || !strings.Contains(err.Error(), "listen for clients of the proxy") || !strings.Contains(err.Error(), "address already in use") {
+	if err == nil || !strings.Contains(err.Error(), "--connect: "+l.Addr().String()+"/tcp is taken: ") || !strings.Contains(err.Error(), "ss -lnp") {
 		t.Errorf("got %v", err)
 	}
 }

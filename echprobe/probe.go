@@ -11,9 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/internal/brief"
 )
 
 // result is what a probe has found. The zero value says least.
@@ -45,25 +45,15 @@ func (p *Prober) probe(to netip.AddrPort, name dnsname.Name) (found result, why 
 	case failed:
 		cancel()
 		<-record
-		return failed, fmt.Sprintf("its server, %s, does not tell whether it has keys for what is hidden: %s", to, oneLine(err))
+		return failed, fmt.Sprintf("its server, %s, does not tell whether it has keys for what is hidden: %s", to, brief.Error(err))
 	}
 	switch said := <-record; said {
 	case known:
 		return known, "the HTTPS record of its name has keys for what is hidden"
 	case failed:
-		return failed, "it is not known whether its name's HTTPS record has keys for what is hidden: " + oneLine(missed)
+		return failed, "it is not known whether its name's HTTPS record has keys for what is hidden: " + brief.Error(missed)
 	}
 	return ignored, ""
-}
-
-// oneLine is what an error says, in one line that is not too long for a record.
-func oneLine(err error) string {
-	const most = 300
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return text
 }
 
 // published returns what the name's record says of the server.

@@ -8,15 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/internal/brief"
 	"github.com/sallyport/sallyport/kernelpath"
+	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/proxypath"
+	"github.com/sallyport/sallyport/resolver"
+	"github.com/sallyport/sallyport/service"
 )
 
 // Answer is what Check found about one thing that a gateway needs.
@@ -78,6 +81,7 @@ func Check(ctx context.Context, opt Options) []Answer {
 		add("kernel: "+f.Name, "", f.Err)
 	}
 	add("raw sockets, for resets", "", kernelpath.CanReset())
+	out = append(out, Upstreams(ctx, p))
 	running, err := stateFree(opt.StateDir)
 	note = opt.StateDir
 	if running > 0 {
@@ -97,19 +101,27 @@ func Check(ctx context.Context, opt Options) []Answer {
 		err = l.Close()
 	}
 	if err != nil {
-		err = taken(fmt.Sprintf(":%d", opt.ProxyPort), "tcp", err)
+		err = service.Taken(fmt.Sprintf(":%d", opt.ProxyPort), "tcp", err)
 	}
 	add(fmt.Sprintf("port %d, of the transparent proxy", opt.ProxyPort), "", err)
 	if opt.Metrics != "" {
-		m, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opt.Metrics)
+		m, err := service.Listen(ctx, opt.Metrics)
 		if err == nil {
 			err = m.Close()
-		} else {
-			err = taken(opt.Metrics, "tcp", err)
 		}
 		add(opt.Metrics+", of /metrics and /healthz", "", err)
 	}
 	return out
+}
+
+// Upstreams asks the name servers of a program. That none answers keeps nothing
+// from starting.
+func Upstreams(ctx context.Context, p *program.Program) Answer {
+	a := Answer{What: "name servers", Note: fmt.Sprint(p.Resolve.Upstreams)}
+	if err := resolver.Reachable(ctx, p.Resolve.Upstreams); err != nil {
+		a.But = brief.Error(err)
+	}
+	return a
 }
 
 // stateFree reports whether the state directory can be used, and which process

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -31,6 +30,7 @@ import (
 	"github.com/sallyport/sallyport/program"
 	"github.com/sallyport/sallyport/proxypath"
 	"github.com/sallyport/sallyport/resolver"
+	"github.com/sallyport/sallyport/service"
 )
 
 // Options is what a gateway is made of.
@@ -75,10 +75,10 @@ type Gateway struct {
 	log   *slog.Logger
 	marks kernelpath.Marks
 
-	host  hostFacts
-	force atomic.Pointer[inForce] // what is enforced
-	rules atomic.Pointer[decide.Snapshot]
-	stats stats
+	host      hostFacts
+	force     atomic.Pointer[inForce] // what is enforced
+	rules     atomic.Pointer[decide.Snapshot]
+	exchanges service.Exchanges
 
 	names     *nametable.Table
 	flows     *flowlog.Flows
@@ -115,7 +115,7 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	}
 	g.force.Store(g.forced(opt.Loaded))
 	g.rules.Store(decide.New(opt.Program))
-	g.stats.reloadOK.Store(true)
+	g.exchanges.UpToDate.Store(true)
 	features, err := kernelpath.Probe()
 	if err != nil {
 		return err
@@ -142,14 +142,14 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	defer sockets.close()
 	var metrics listener
 	if opt.Metrics != "" {
-		if metrics, err = (&net.ListenConfig{}).Listen(ctx, "tcp", opt.Metrics); err != nil {
-			return fmt.Errorf("--metrics: %w", taken(opt.Metrics, "tcp", err))
+		if metrics, err = service.Listen(ctx, opt.Metrics); err != nil {
+			return fmt.Errorf("--metrics: %w", err)
 		}
 		defer metrics.Close()
 	}
 	proxyListener, err := proxypath.Listen(ctx, opt.ProxyPort)
 	if err != nil {
-		return fmt.Errorf("--proxy-port: %w", taken(fmt.Sprintf(":%d", opt.ProxyPort), "tcp", err))
+		return fmt.Errorf("--proxy-port: %w", service.Taken(fmt.Sprintf(":%d", opt.ProxyPort), "tcp", err))
 	}
 	defer proxyListener.Close()
 
@@ -365,10 +365,15 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 	run("refresh", func(ctx context.Context) error { g.dns.Refresh(ctx); return nil })
 	run("sweep", func(ctx context.Context) error { return g.sweep(ctx, p.proxy) })
 	if p.metrics != nil {
-		run("metrics", func(ctx context.Context) error { return g.serveMetrics(ctx, p.metrics, p.engine) })
+		run("metrics", func(ctx context.Context) error {
+			return service.Serve(ctx, p.metrics, g.collector(p.engine), g.healthy)
+		})
 	}
 	if g.opt.Load != nil {
-		run("reload", func(ctx context.Context) error { return g.reloads(ctx, p.proxy) })
+		run("reload", func(ctx context.Context) error {
+			service.Watch(ctx, g.opt.Watch, g.opt.Reload, func() { g.reload(p.proxy) })
+			return nil
+		})
 	}
 	wg.Go(func() {
 		// Close records are a service to the reader: without them the firewall
@@ -378,6 +383,11 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 		}
 	})
 	wg.Go(func() { g.resolveAPIServer(ctx) })
+	wg.Go(func() {
+		if a := Upstreams(ctx, g.force.Load().Program); a.But != "" && ctx.Err() == nil {
+			g.log.Warn(a.But)
+		}
+	})
 	if os.Getenv("GOGC") == "" {
 		// What is remembered of open flows is the most, and lives long: half of it may
 		// be garbage beside it, and not as much again.

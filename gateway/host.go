@@ -16,6 +16,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/service"
 )
 
 // listener is a net.Listener; named so that parts reads well.
@@ -169,13 +171,13 @@ func listenDNS(ctx context.Context, addrs []netip.Addr) (*dnsSockets, error) {
 		if err == nil {
 			s.packets = append(s.packets, pc)
 		} else {
-			errs = append(errs, taken(at, "udp", err))
+			errs = append(errs, service.Taken(at, "udp", err))
 		}
 		l, err := lc.Listen(ctx, "tcp", at)
 		if err == nil {
 			s.listeners = append(s.listeners, l)
 		} else {
-			errs = append(errs, taken(at, "tcp", err))
+			errs = append(errs, service.Taken(at, "tcp", err))
 		}
 	}
 	if len(errs) > 0 {
@@ -197,18 +199,4 @@ func roomForQuestions(network, _ string, c syscall.RawConn) error {
 			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 		}
 	})
-}
-
-// taken says in words why a port cannot be had.
-func taken(at, network string, err error) error {
-	_, port, _ := net.SplitHostPort(at)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s/%s is taken: another program listens there; see which with: ss -lnp 'sport = :%s'", at, network, port)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("cannot listen on %s/%s: this host has no such address; see which it has with: ip addr", at, network)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fmt.Errorf("no permission to listen on %s/%s: run as root, or with CAP_NET_BIND_SERVICE", at, network)
-	}
-	return fmt.Errorf("listen on %s/%s: %w", at, network, err)
 }

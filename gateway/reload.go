@@ -4,7 +4,6 @@
 package gateway
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -68,61 +67,13 @@ func digest(p *program.Program) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// watchEvery is how often it is looked whether a file has changed.
-const watchEvery = time.Second
-
-// reloads loads the rules anew whenever it is asked to, or a file changes. Files
-// are looked at by name, so that one that is replaced or led to elsewhere by a
-// link, as in a Kubernetes volume, is seen.
-func (g *Gateway) reloads(ctx context.Context, proxy *proxypath.Proxy) error {
-	if g.opt.Load == nil {
-		return nil
-	}
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	seen, tried := fingerprint(g.opt.Watch), ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-g.opt.Reload:
-			seen = fingerprint(g.opt.Watch)
-			g.reload(proxy)
-		case <-ticker.C:
-			// A file that is being written is read when it has been still once.
-			switch now := fingerprint(g.opt.Watch); {
-			case now == seen:
-				tried = ""
-			case now != tried:
-				tried = now
-			default:
-				seen, tried = now, ""
-				g.reload(proxy)
-			}
-		}
-	}
-}
-
-// fingerprint changes when one of the files does.
-func fingerprint(files []string) string {
-	out := ""
-	for _, f := range files {
-		if st, err := os.Stat(f); err != nil {
-			out += f + " " + err.Error() + "\n"
-		} else {
-			out += fmt.Sprintf("%s %d %d\n", f, st.Size(), st.ModTime().UnixNano())
-		}
-	}
-	return out
-}
-
 // reload exchanges the rules. Rules that cannot be loaded, or that the kernel
 // does not take, change nothing.
 func (g *Gateway) reload(proxy *proxypath.Proxy) {
 	begin := time.Now()
 	refused := func(err error) {
-		g.stats.reloadsFailed.Add(1)
-		g.stats.reloadOK.Store(false)
+		g.exchanges.Refused.Add(1)
+		g.exchanges.UpToDate.Store(false)
 		g.log.Error("new rules refused, the old ones stay in force", "err", err)
 	}
 	l, err := g.opt.Load()
@@ -135,7 +86,7 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 	}
 	old, next := g.force.Load(), g.forced(l)
 	if next.digest == old.digest && slices.Equal(l.APIServer, old.APIServer) {
-		g.stats.reloadOK.Store(true)
+		g.exchanges.UpToDate.Store(true)
 		g.log.Info("rules unchanged", "rules", len(l.Program.Rules))
 		return
 	}
@@ -144,8 +95,8 @@ func (g *Gateway) reload(proxy *proxypath.Proxy) {
 		return
 	}
 	flows, requests := g.sweepFlows(proxy)
-	g.stats.reloads.Add(1)
-	g.stats.reloadOK.Store(true)
+	g.exchanges.Taken.Add(1)
+	g.exchanges.UpToDate.Store(true)
 	g.log.Info("new rules in force", "rules", len(l.Program.Rules), "edition", l.Program.Edition.ID,
 		"took", time.Since(begin).Round(time.Millisecond), "flowsCut", flows, "requestsCut", requests)
 	debug.FreeOSMemory() // what the old ones and reading the new ones took
@@ -255,7 +206,7 @@ func (g *Gateway) cut(keepUnknown bool, wait time.Duration) int {
 			Detail: "cut while under way: the rules have changed",
 		})
 	}
-	g.stats.flowsCut.Add(uint64(len(out)))
+	g.exchanges.FlowsCut.Add(uint64(len(out)))
 	g.engine.Revoking(out)
 	if err := kernelpath.Revoke(g.marks, slices.Concat(out, ended)); err != nil {
 		g.log.Error("flows not cut", "err", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/httphead"
+	"github.com/sallyport/sallyport/internal/brief"
 )
 
 // maxInterim is how many interim responses may come before the final one.
@@ -87,7 +88,7 @@ func whyUnreachable(ctx context.Context, err error) (reason flow.Reason, detail 
 	case errors.Is(err, errUnreached):
 		detail = "no address of the name could be reached"
 	case reason == flow.UpstreamFailed:
-		detail = "the name could not be resolved"
+		detail = "the name could not be resolved: " + brief.Error(err)
 	}
 	return reason, detail
 }

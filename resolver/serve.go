@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/internal/brief"
 )
 
 // Serve answers on the given sockets until ctx ends. It closes them.
@@ -126,7 +127,7 @@ func (r *Resolver) answer(q *dns.Msg, src netip.Addr) *dns.Msg {
 	}
 	a, err := r.resolve(context.Background(), asked)
 	if err != nil {
-		r.deny(src, name, "", flow.UpstreamFailed)
+		r.denyBecause(src, name, "", flow.UpstreamFailed, brief.Error(err))
 		m.Rcode = dns.RcodeServerFailure
 		return r.denied(m, q, src)
 	}
@@ -190,6 +191,11 @@ const (
 // deny records that a question was not answered as asked. raw stands in for a
 // name that is not valid.
 func (r *Resolver) deny(src netip.Addr, name dnsname.Name, raw string, reason flow.Reason) {
+	r.denyBecause(src, name, raw, reason, "")
+}
+
+// denyBecause is deny with a detail.
+func (r *Resolver) denyBecause(src netip.Addr, name dnsname.Name, raw string, reason flow.Reason, detail string) {
 	now := r.cfg.Now()
 	d := denial{src, name.String() + raw, reason}
 	r.mu.Lock()
@@ -205,7 +211,7 @@ func (r *Resolver) deny(src netip.Addr, name dnsname.Name, raw string, reason fl
 	}
 	r.mu.Unlock()
 	e := flowlog.Event{
-		At: now, Path: "resolver", Decision: flow.Decision{Reason: reason},
+		At: now, Path: "resolver", Detail: detail, Decision: flow.Decision{Reason: reason},
 		Flow: flow.Flow{Src: src, Transport: flow.TCP, App: flow.TLS, Name: name},
 		// What asks too much is not answered in audit mode either.
 		Refused: reason == flow.Overload,

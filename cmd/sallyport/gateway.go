@@ -56,8 +56,8 @@ what is denied passes all the same, with "enforced":false in its record.
 
 With --connect it is a proxy instead, for clients that are told of it by
 HTTPS_PROXY and HTTP_PROXY: the same decisions and records on a socket, without
-privileges and without a change to this host. It reads its files at the start
-and ends with its connections.
+privileges and without a change to this host. It takes changed files, too, and
+ends with its connections.
 
 Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 		Example: `  sallyport gateway --cluster cluster.yaml --inside eth1 --outside eth0
@@ -73,7 +73,9 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 			}
 			switch {
 			case explicit != "":
-				return runConnect(c, file, explicit, as, records, log)
+				x := explicitProxy{file: file, as: as, check: check, records: records}
+				x.opt.Listen, x.opt.Metrics, x.opt.Log = explicit, opt.Metrics, log
+				return x.run(c)
 			case c.Flags().Changed("as"):
 				return errors.New("--as is for gateway --connect alone; a gateway sees who a client is")
 			}
@@ -116,13 +118,7 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 				opt.Reload = hangup
 			}
 			if check {
-				answers := append(gateway.Check(c.Context(), opt), gateway.Answer{What: "records", Note: records.note(), Err: records.writable()})
-				text, ok := gateway.Text(answers)
-				fmt.Fprint(c.OutOrStdout(), text)
-				if !ok {
-					return errors.New("a gateway would not start here: see the lines that begin with no")
-				}
-				return nil
+				return sayWhetherItWouldStart(c, append(gateway.Check(c.Context(), opt), records.answer()))
 			}
 			w, closeRecords, err := records.open(c.OutOrStdout())
 			if err != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 	"gopkg.in/natefinch/lumberjack.v2"
+
+	"github.com/sallyport/sallyport/gateway"
 )
 
 // recordsFile is where a gateway writes its records.
@@ -40,12 +42,13 @@ func (r *recordsFile) sensible() error {
 	return errors.Join(errs...)
 }
 
-// note says where the records would go.
-func (r *recordsFile) note() string {
+// answer says where the records would go, for --check.
+func (r *recordsFile) answer() gateway.Answer {
+	a := gateway.Answer{What: "records", Note: r.name, Err: r.writable()}
 	if r.name == "-" {
-		return "to standard output"
+		a.Note = "to standard output"
 	}
-	return r.name
+	return a
 }
 
 // writable fails when the file cannot be written, and changes nothing.

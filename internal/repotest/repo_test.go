@@ -30,7 +30,7 @@ type row struct {
 }
 
 var layout = []row{
-	{name: "engine", packages: []string{"internal/interval", "internal/linefile"}, why: "ranges of anything, and lines of anything in a file"},
+	{name: "engine", packages: []string{"internal/interval", "internal/linefile", "internal/brief"}, why: "ranges of anything, lines of anything in a file, and any error in one line"},
 	{
 		name: "algebra", packages: []string{"dnsname", "netset", "portset", "nameset", "flowset"},
 		also: map[string][]string{"nameset": {"dnsname"}, "flowset": {"dnsname", "netset", "portset", "nameset"}},
@@ -58,6 +58,9 @@ var layout = []row{
 		packages: []string{"decide", "flowlog", "nametable", "tlshello", "httphead", "resolver", "echprobe"},
 		also:     map[string][]string{"resolver": {"decide", "flowlog"}},
 		why:      "an outlet sees a program, never where it came from; the resolver decides and records",
+	},
+	{
+		name: "running", packages: []string{"service"}, why: "what a process does beside enforcing, whatever its way to enforce",
 	},
 	{
 		name: "world of a proxy", packages: []string{"proxypath/proxytest"},
