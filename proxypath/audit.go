@@ -34,6 +34,7 @@ func (s *session) letPass(ctx context.Context) {
 		s.client.reset()
 		return
 	}
+	s.begin(s.wanted())
 	s.splice(s.wanted())
 }
 

@@ -35,8 +35,11 @@ func (s *session) forward(ctx context.Context, f flow.Flow, d flow.Decision, met
 		return s.unreachable(ctx, f, d, method, err)
 	}
 	f.Dst = s.addr.Addr()
+	if now := s.enter(f); now.Verdict != flow.Allow {
+		s.drop()
+		return s.refuse(ctx, f, now, method, nil, rulesChanged)
+	}
 	s.record(f, d, nil, "")
-	s.begin(f)
 	server, out, in := s.server, s.server.sent, s.client.sent
 	alive, fail := s.exchange(method, req, n)
 	if fail != nil && reused && !fail.silent && server.read == 0 && mayRepeat(method, req) {

@@ -44,6 +44,7 @@ type rig struct {
 	proxy *Proxy
 
 	rules *decide.Snapshot
+	later *decide.Snapshot // in force from the next question for a name on, when not nil
 	names map[string][]netip.Addr
 	dst   netip.AddrPort // where clients believe they connect to
 	src   netip.Addr
@@ -110,6 +111,9 @@ func startIn(t *testing.T, limits Limits, audit bool) *rig {
 		Lookup: func(_ context.Context, n dnsname.Name) ([]netip.Addr, error) {
 			r.Mu.Lock()
 			defer r.Mu.Unlock()
+			if r.later != nil {
+				r.rules = r.later
+			}
 			if n.String() == "private.example" {
 				return nil, privateError{}
 			}

@@ -89,6 +89,20 @@ func (s *session) current() (f flow.Flow, ok bool) {
 	return s.flow, s.flow.Dst.IsValid()
 }
 
+// rulesChanged is the detail of a record of what was allowed a moment before.
+const rulesChanged = "the rules have changed"
+
+// enter makes f, which was allowed, the flow under way, unless the rules of now do
+// not allow it: those that were exchanged while the server was reached have the last
+// word. No sweep has seen f until then, and every later one does.
+func (s *session) enter(f flow.Flow) (d flow.Decision) {
+	s.begin(f)
+	if d = s.p.cfg.Rules().Decide(f, s.p.cfg.Now()); d.Verdict != flow.Allow {
+		s.begin(flow.Flow{})
+	}
+	return d
+}
+
 func (s *session) begin(f flow.Flow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

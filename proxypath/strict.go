@@ -72,6 +72,10 @@ func (s *session) strict(ctx context.Context) {
 		deny(flow.Decision{Reason: flow.EncryptedHello}, nil, why)
 		return
 	}
+	if now := s.enter(f); now.Verdict != flow.Allow {
+		deny(now, nil, rulesChanged)
+		return
+	}
 	s.record(f, d, nil, "")
 	s.splice(f)
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,6 +144,37 @@ func TestAStrictRuleLetsNoECHToAServerThatKnowsIt(t *testing.T) {
 	}
 	if n := <-got; n != 0 {
 		t.Errorf("the server got %d bytes", n)
+	}
+}
+
+// Rules that are exchanged while a server is looked for have the last word, though
+// no sweep has seen the flow.
+func TestRulesThatChangeOnTheWayHaveTheLastWord(t *testing.T) {
+	for about, tt := range map[string]struct {
+		start func(*testing.T, Limits) *rig
+		send  string
+	}{
+		"a strict name": {strictly, string(proxytest.Hello(t, "a.example"))},
+		"a request":     {start, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"},
+	} {
+		t.Run(strings.ReplaceAll(about, " ", "_"), func(t *testing.T) {
+			r := tt.start(t, Limits{})
+			r.later = decide.New(&program.Program{})
+			got := make(chan int64, 1)
+			r.ServeRaw(addrA, func(_ net.Conn, br *bufio.Reader) {
+				n, _ := io.Copy(io.Discard, br)
+				got <- n
+			})
+			c, br := r.Dial()
+			r.Send(c, tt.send)
+			_, _ = io.Copy(io.Discard, br)
+			if e := r.wantOne(flow.NameNotAllowed); e.Detail != "the rules have changed" {
+				t.Errorf("detail %q", e.Detail)
+			}
+			if n := <-got; n != 0 {
+				t.Errorf("the server got %d bytes", n)
+			}
+		})
 	}
 }
 

@@ -20,16 +20,21 @@ func (s *session) tunnel(ctx context.Context, f flow.Flow, d flow.Decision) {
 		s.client.reset()
 		return
 	}
+	if now := s.enter(f); now.Verdict != flow.Allow {
+		if !s.deny(ctx, f, now, nil, rulesChanged) {
+			s.client.reset()
+		}
+		return
+	}
 	s.record(f, d, nil, "")
 	s.splice(f)
 }
 
 // splice passes everything between client and server until both have ended, one
 // fails, or no byte moves for Limits.Stall. What ended on one side ends on the
-// other, and the way back stays open.
+// other, and the way back stays open. The flow is the one under way.
 func (s *session) splice(f flow.Flow) {
 	client, server := s.client, s.server
-	s.begin(f)
 	out, in := server.sent, client.sent
 	half := func(dst, src *stream) {
 		// Whatever is at hand is the first of it.
