@@ -43,6 +43,8 @@ type Options struct {
 	Records io.Writer
 	Log     *slog.Logger
 	Now     func() time.Time
+
+	dial func(context.Context, netip.AddrPort) (net.Conn, error) // servers; over the network when nil
 }
 
 // staleGrace is how long past its TTL an answer may serve when no upstream
@@ -151,7 +153,7 @@ func newServer(opt Options, host netset.Set) *server {
 	})
 	s.proxy = New(proxypath.Config{
 		Rules: rules, Lookup: s.dns.Lookup, Record: s.records.Decide, End: s.records.End,
-		Own: own, Now: opt.Now, ECH: s.probes.Wait,
+		Own: own, Now: opt.Now, ECH: s.probes.Wait, Dial: opt.dial,
 	})
 	return s
 }

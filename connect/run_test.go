@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -135,7 +136,7 @@ func TestRunTakesNewRules(t *testing.T) {
 		}
 	}
 	write("with")
-	var log synced
+	var log notes
 	hangup, at := make(chan os.Signal), make(chan netip.AddrPort, 1)
 	go func() {
 		_ = Run(t.Context(), Options{
@@ -184,24 +185,6 @@ func TestRunTakesNewRules(t *testing.T) {
 			t.Fatalf("not at once:\n%s", log.String())
 		}
 	}
-}
-
-// synced is a log that two may use at once.
-type synced struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *synced) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(b)
-}
-
-func (s *synced) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // answering plays a DNS server that gives every name the same addresses.
@@ -274,5 +257,169 @@ func TestAsAGroupOfSources(t *testing.T) {
 		if _, err := As(aProgram(), group); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("as %s: %v", group, err)
 		}
+	}
+}
+
+// run starts a proxy with opt, and returns where it listens, what it logs and
+// writes, and how to end it.
+func run(t *testing.T, opt Options) (at netip.AddrPort, log, records *notes, end func()) {
+	t.Helper()
+	log, records = new(notes), new(notes)
+	opt.Listen, opt.Records, opt.Log = "127.0.0.1:0", records, slog.New(slog.NewTextHandler(log, nil))
+	opt.Now = func() time.Time { return noon }
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ended := make(chan netip.AddrPort, 1), make(chan error, 1)
+	go func() { ended <- Run(ctx, opt, func(a netip.AddrPort) { ready <- a }) }()
+	end = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Error("Run does not end")
+		}
+	})
+	t.Cleanup(end)
+	select {
+	case at = <-ready:
+	case err := <-ended:
+		t.Fatalf("Run: %v", err)
+	}
+	return at, log, records, end
+}
+
+// notes is what several write at once.
+type notes struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (n *notes) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.b.Write(p)
+}
+
+func (n *notes) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.b.String()
+}
+
+// want waits until something is noted.
+func (n *notes) want(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(n.String(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing says %q:\n%s", text, n)
+		}
+	}
+}
+
+// through opens a tunnel to host:port.
+func through(t *testing.T, at netip.AddrPort, to string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(c, "CONNECT "+to+" HTTP/1.1\r\nHost: "+to+"\r\n\r\n")
+	const answer = "HTTP/1.1 200 Connection established\r\n\r\n"
+	b := make([]byte, len(answer))
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != answer {
+		t.Fatalf("CONNECT %s: %q %v", to, b, err)
+	}
+	return c
+}
+
+// echoes reports whether what goes into c comes back.
+func echoes(c net.Conn) bool {
+	_, _ = io.WriteString(c, "hello")
+	b := make([]byte, 5)
+	_, err := io.ReadFull(c, b)
+	return err == nil && string(b) == "hello"
+}
+
+// echoServer plays every server on the network.
+func echoServer(t *testing.T) (dial func(context.Context, netip.AddrPort) (net.Conn, error)) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(c, c)
+				_ = c.Close()
+			}()
+		}
+	}()
+	return func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+	}
+}
+
+func TestNewRulesCutWhatTheyDoNotAllowAndNothingElse(t *testing.T) {
+	without := func(id flow.RuleID) *program.Program {
+		p, err := As(aProgram(), "nodes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Rules = slices.DeleteFunc(p.Rules, func(r program.Rule) bool { return r.ID == id })
+		return p
+	}
+	first, next := without(""), without("raw")
+	upstream := answering(t, []string{addrA.String()})
+	first.Resolve.Upstreams, next.Resolve.Upstreams = []netip.AddrPort{upstream}, []netip.AddrPort{upstream}
+	var broken atomic.Bool
+	asked := make(chan os.Signal)
+	at, log, records, _ := run(t, Options{
+		Program: first, dial: echoServer(t), Reload: asked,
+		Load: func() (*program.Program, error) {
+			if broken.Load() {
+				return nil, errors.New("a line of the file is wrong")
+			}
+			return next, nil
+		},
+	})
+	goes, stays := through(t, at, "raw.example:22"), through(t, at, "both.example:443")
+	if !echoes(goes) || !echoes(stays) {
+		t.Fatal("a tunnel passes nothing")
+	}
+	broken.Store(true)
+	asked <- syscall.SIGHUP
+	log.want(t, `level=ERROR msg="new rules refused, the old ones stay in force" err="a line of the file is wrong"`)
+	if !echoes(goes) || !echoes(stays) {
+		t.Error("a file that cannot be read cut a tunnel")
+	}
+	broken.Store(false)
+	asked <- syscall.SIGHUP
+	log.want(t, "level=INFO msg=\"new rules in force\"")
+	log.want(t, "connectionsCut=1")
+	if _, err := goes.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the tunnel that is allowed no more: %v", err)
+	}
+	if !echoes(stays) {
+		t.Error("the tunnel that is still allowed was cut")
+	}
+	records.want(t, `"cut while under way: the rules have changed"`)
+	c, err := net.Dial("tcp", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, "CONNECT raw.example:22 HTTP/1.0\r\n\r\n")
+	if b, _ := io.ReadAll(c); !strings.HasPrefix(string(b), "HTTP/1.1 403 ") {
+		t.Errorf("by the new rules: %q", b)
 	}
 }

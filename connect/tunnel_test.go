@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/lab/client"
@@ -620,4 +621,25 @@ func (r *rig) half(s string) io.Reader {
 	c, br := r.Dial()
 	r.Send(c, s)
 	return br
+}
+
+// What was decided by rules that are gone does not begin, though no sweep saw it.
+func TestRulesThatChangeWhileAServerIsDialledHaveTheLastWord(t *testing.T) {
+	r := start(t, proxypath.Limits{})
+	got := r.collect(addrA)
+	r.Set(func() {
+		r.atDial = func() {
+			p := aProgram()
+			p.Rules = nil
+			r.Set(func() { r.rules = decide.New(p) })
+		}
+	})
+	_, br := r.tunnel("raw.example:22")
+	r.WantReset(br)
+	if b := got(); b != "reset" {
+		t.Errorf("the server got %q", b)
+	}
+	if e := r.wantOne(flow.NameNotAllowed); e.Detail != "the rules have changed" {
+		t.Errorf("detail %q", e.Detail)
+	}
 }

@@ -55,9 +55,12 @@ func (x *explicitProxy) run(c *cobra.Command) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	if x.file != "-" { // else there is nothing to read again, and a hangup is not the end
-		x.opt.Watch, x.opt.Reload = inputs(c, x.file), hangup
-		x.opt.Load = func() (*program.Program, error) { return x.load(c) }
+	x.opt.Watch, x.opt.Reload = inputs(c, x.file), hangup
+	x.opt.Load = func() (*program.Program, error) {
+		if x.file == "-" {
+			return nil, errReadOnce
+		}
+		return x.load(c)
 	}
 	w, closeRecords, err := x.records.open(c.OutOrStdout())
 	if err != nil {

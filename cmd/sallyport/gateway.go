@@ -110,12 +110,12 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 				fmt.Fprintln(c.ErrOrStderr(), line)
 			}
 			opt.Log, opt.Masquerade = log, !noMasquerade
-			if file != "-" {
-				opt.Watch, opt.Load = inputs(c, file), read
-				hangup := make(chan os.Signal, 1)
-				signal.Notify(hangup, syscall.SIGHUP)
-				defer signal.Stop(hangup)
-				opt.Reload = hangup
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			opt.Watch, opt.Reload, opt.Load = inputs(c, file), hangup, read
+			if file == "-" {
+				opt.Load = func() (gateway.Loaded, error) { return gateway.Loaded{}, errReadOnce }
 			}
 			if check {
 				return sayWhetherItWouldStart(c, append(gateway.Check(c.Context(), opt), records.answer()))
@@ -195,8 +195,15 @@ func newLogger(w io.Writer, level string) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
 }
 
-// inputs are the files that a command reads its program from, and their folders.
+// errReadOnce is why a hangup changes nothing where standard input was read.
+var errReadOnce = errors.New("the description came from standard input, which cannot be read again")
+
+// inputs are the files that a command reads its program from, and their folders;
+// none when one of them was standard input.
 func inputs(c *cobra.Command, file string) []string {
+	if file == "-" {
+		return nil
+	}
 	out := []string{file}
 	if tags, _ := c.Flags().GetString("service-tags"); tags != "" {
 		out = append(out, tags)
