@@ -36,7 +36,7 @@ type Event struct {
 	SrcPort  uint16
 	Decision flow.Decision
 	Path     string // what decided: "kernel", "hello", "proxy", "resolver"
-	Detail   string // one of a few constant texts, or ""
+	Detail   string // one short line for people, or ""
 	Refused  bool   // what is denied did not pass, although the log is of audit mode
 
 	NameBytes [dnsname.MaxName + 2]byte
