@@ -58,6 +58,11 @@ func (b *begins) open(group uint16) (err error) {
 	if b.sock, err = openLog(group, beginRoom, beginSize); err != nil {
 		return fmt.Errorf("%w (the group behind that of the records)", err)
 	}
+	if err := b.sock.reportOverruns(); err != nil {
+		b.sock.close()
+		b.sock = nil
+		return err
+	}
 	b.in = newInbox(2 * beginSize)
 	return nil
 }
@@ -75,6 +80,7 @@ func (b *begins) read(now time.Time) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	lost := false
 	for {
 		n, err := b.in.receive(b.sock.fd, unix.MSG_DONTWAIT)
 		if err != nil {
@@ -83,9 +89,32 @@ func (b *begins) read(now time.Time) error {
 		for m := range b.in.messages(n) {
 			b.message(m, now)
 		}
-		if n < batch {
-			return nil
+		if b.in.overrun {
+			// What still waits is older than what got lost.
+			b.in.overrun, lost = false, true
+			continue
 		}
+		if n < batch {
+			break
+		}
+	}
+	if lost {
+		b.forgetAll()
+	}
+	return nil
+}
+
+// lose forgets where every stream begins: some answer got lost, and any of them may
+// have been on the ports of one that is known.
+func (b *begins) lose() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forgetAll()
+}
+
+func (b *begins) forgetAll() {
+	for key := range b.by {
+		b.remove(key)
 	}
 }
 

@@ -407,10 +407,11 @@ func keyOfReply(p *packet) flowKey {
 
 // current returns what is held of a flow, whose stream is known to begin at
 // begin. When that is another connection on the same ports, nothing of the last
-// one holds, and an undecided one has had its time.
+// one holds, and an undecided one has had its time. So it is when the beginning was
+// known and is no more: nobody can tell then which connection a segment is of.
 func (h *hold) current(key flowKey, begin uint32, known bool) *heldFlow {
 	held := h.flows[key]
-	if held == nil || !known || !held.fixed || held.base == begin {
+	if held == nil || !held.fixed || known && held.base == begin {
 		return held
 	}
 	if !held.pending {

@@ -64,6 +64,11 @@ func openNetlink(rcvbuf int) (*nlSocket, error) {
 	return s, nil
 }
 
+// reportOverruns has the socket tell when a message found no room, in inbox.overrun.
+func (s *nlSocket) reportOverruns() error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_NO_ENOBUFS, 0))
+}
+
 func (s *nlSocket) close() { _ = unix.Close(s.fd) }
 
 // attr is a netlink attribute to send.
@@ -165,6 +170,8 @@ type inbox struct {
 	bufs [batch][]byte
 	iovs [batch]unix.Iovec
 	msgs [batch]mmsghdr
+	// overrun says that messages got lost. receive sets it, for a socket that reports it.
+	overrun bool
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -199,7 +206,10 @@ func (in *inbox) receive(fd int, flags uintptr) (int, error) {
 	switch errno {
 	case 0:
 		return int(n), nil
-	case unix.EINTR, unix.EAGAIN, unix.ENOBUFS:
+	case unix.ENOBUFS:
+		in.overrun = true
+		return 0, nil
+	case unix.EINTR, unix.EAGAIN:
 		return 0, nil
 	}
 	return 0, os.NewSyscallError("recvmmsg", errno)

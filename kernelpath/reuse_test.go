@@ -4,6 +4,7 @@
 package kernelpath
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/sallyport/sallyport/flow"
@@ -45,4 +46,46 @@ func TestUrgentDataIsNoPartOfAHello(t *testing.T) {
 	s.want(got, denied)
 	s.wantRecord(flow.MalformedHello)
 	s.wantEmpty()
+}
+
+// B09: a connection on the same ports whose beginning is not known, since there was
+// no room for it or the log of it was lost, is no continuation of the last one: its
+// hello would pass as what follows the hello that was judged.
+func TestAConnectionWithoutABeginningInheritsNothing(t *testing.T) {
+	for about, forget := range map[string]func(*stage){
+		"no room": func(s *stage) {
+			for port := range 60000 {
+				for host := range byte(2) {
+					server := netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, 0, 0, host}), 443)
+					client := netip.AddrPortFrom(clientEnd.Addr(), uint16(1+port))
+					if client != clientEnd || server != serverEnd {
+						s.h.begun.answer(tcp(server, client, 0, first, flagSYN|flagACK, nil), s.h.now)
+					}
+				}
+			}
+		},
+		"lost": func(s *stage) { s.h.begun.lose() },
+	} {
+		t.Run(about, func(t *testing.T) {
+			s := newStage(t)
+			s.h.tracked = true
+			s.handshake(first)
+			hello := helloFor("a.example")
+			s.want(s.client(first, hello), pending) // which the server never sees
+			s.wantRecord(flow.RuleMatched)
+			s.events = nil
+
+			again := first + uint32(len(hello))
+			if about == "no room" {
+				s.handshake(again)
+			}
+			forget(s)
+			s.want(s.client(again, helloFor("evil.example")), denied)
+			s.wantRecord(flow.OutOfState)
+			if got := s.server(again+1000, nil); got == released {
+				t.Error("the server's acknowledgement releases it")
+			}
+			s.wantEmpty()
+		})
+	}
 }
