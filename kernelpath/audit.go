@@ -53,9 +53,7 @@ func (b *table) answersPass() {
 // from anybody outside, and a gateway that let it pass would be an open relay.
 func (b *table) strangers() {
 	for _, f := range []family{ipv4, ipv6} {
-		source := join(f.match(), f.source(b.sets["sources"+f.name], true))
-		b.rule("from_cluster", source, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logStranger))
-		b.rule("from_cluster", source, goTo("reject"))
+		b.stranger(f, logStranger)
 	}
 }
 

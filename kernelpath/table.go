@@ -323,7 +323,7 @@ func (b *table) fromCluster() {
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMP), goTo("icmp"))
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMPV6), goTo("icmp"))
 	for _, f := range []family{ipv4, ipv6} {
-		b.refused("from_cluster", logSource, f.match(), f.source(b.sets["sources"+f.name], true))
+		b.stranger(f, logSource)
 		b.rule("from_cluster", f.match(), f.between(b.sets["address"+f.name]), goTo("by_address"))
 		b.rule("from_cluster", f.match(), f.bound(b.sets["raw"+f.name]), jump("raw"))
 		b.rule("from_cluster", f.match(), f.bound(b.sets["tls"+f.name]), goTo("hello"))
@@ -394,10 +394,10 @@ func usefulICMP() []exprs {
 	return out
 }
 
+// icmp refuses what the cluster says over ICMP. Messages about a flow that is
+// released passed with it in the filter's first rule; about any other the server
+// has said nothing yet that they could be about, and they carry payload.
 func (b *table) icmp() {
-	for _, rule := range usefulICMP() {
-		b.rule("icmp", ctState(expr.CtStateBitRELATED), rule, accept())
-	}
 	for _, echo := range []exprs{
 		join(l4proto(unix.IPPROTO_ICMP), icmpType(8)[0]),
 		join(l4proto(unix.IPPROTO_ICMPV6), icmpType(128)[0]),
@@ -410,6 +410,19 @@ func (b *table) icmp() {
 	}
 	b.rule("icmp", limit(logRate, logBurst), logTo(b.cfg.LogGroup, logICMP))
 	b.rule("icmp", count(counterDenied), drop())
+}
+
+// stranger drops what is not from the cluster, or in audit mode lets it pass. An
+// answer would go to whoever the source says, outside as a rule, and quote what the
+// packet says: payload would lead out by it.
+func (b *table) stranger(f family, prefix string) {
+	source := join(f.match(), f.source(b.sets["sources"+f.name], true))
+	if b.cfg.Audit && !isRefused(prefix) {
+		b.refused("from_cluster", prefix, source)
+		return
+	}
+	b.rule("from_cluster", source, limit(logRate, logBurst), logTo(b.cfg.LogGroup, prefix))
+	b.rule("from_cluster", source, count(counterDenied), drop())
 }
 
 // refused logs what parts match, within the limit, and rejects it, or in audit

@@ -66,7 +66,7 @@ var Ways = []Way{
 	{ID: "B20", Title: "address literal, or another port on a bound address", Tries: literalOrPort},
 	{ID: "B21", Title: "another protocol on 443 of an allowed address", Tries: otherProtocol},
 	{ID: "B22", Title: "QUIC to an allowed address", Tries: quic},
-	{ID: "B23", Title: "payload in ICMP echo", Tries: ping},
+	{ID: "B23", Title: "payload in ICMP", Tries: ping},
 	{ID: "B24", Title: "NTP, 1194, 9000 and 22 as tunnels to anywhere", Tries: tunnelPorts},
 	{ID: "B26", Title: "IPv6 beside IPv4", Tries: overIPv6, Needs: needsIPv6},
 	{ID: "B27", Title: "payload in IP fragments", Tries: fragments},

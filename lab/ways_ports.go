@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 
 	"github.com/sallyport/sallyport/flow"
@@ -128,6 +129,32 @@ func quicInitial(e *Env) ([]byte, error) { return quicBytes(1)(e), nil }
 var ping = []Try{
 	pinging("the attacker", func(p *Plan) netip.Addr { return p.Attacker }),
 	pinging("an allowed address", func(p *Plan) netip.Addr { return p.Shared }),
+	{What: "an error about a connection that has proved nothing", Want: []flow.Reason{flow.ICMPDenied}, Do: func(ctx context.Context, e *Env) (bool, string, error) {
+		_, at, err := e.Shared(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		// The connection tracking of the way knows it from its SYN on.
+		port := uint16(1024 + rand.IntN(30000))
+		syn := client.Segment{From: netip.AddrPortFrom(e.Source, port), To: at, Seq: rand.Uint32(), Flags: client.SYN}
+		if _, err := e.Lab.Forge(ctx, syn); err != nil {
+			return false, "", err
+		}
+		return e.ping(ctx, client.Ping{Source: e.Source, To: at.Addr(), Data: []byte(e.Nonce), Ports: [2]uint16{port, at.Port()}})
+	}},
+}
+
+// ping sends it and reports whether anything of it arrived anywhere.
+func (e *Env) ping(ctx context.Context, p client.Ping) (leaked bool, detail string, err error) {
+	h, err := e.Lab.Ping(ctx, p)
+	if err != nil {
+		return false, "", err
+	}
+	e.flows = append(e.flows, triedFlow{"icmp", netip.AddrPortFrom(p.Source, 0), netip.AddrPortFrom(p.To, 0)})
+	if leaked, detail = e.Leaked(ctx); !leaked {
+		detail = h.Outcome()
+	}
+	return leaked, detail, nil
 }
 
 func pinging(what string, to func(p *Plan) netip.Addr) Try {
@@ -137,16 +164,7 @@ func pinging(what string, to func(p *Plan) netip.Addr) Try {
 		}
 		at := to(&e.Lab.Plan)
 		from := e.sourceFor(at)
-		h, err := e.Lab.Ping(ctx, client.Ping{Source: from, To: at, Data: []byte(e.Nonce)})
-		if err != nil {
-			return false, "", err
-		}
-		e.flows = append(e.flows, triedFlow{"icmp", netip.AddrPortFrom(from, 0), netip.AddrPortFrom(at, 0)})
-		leaked, detail := e.Leaked(ctx)
-		if !leaked {
-			detail = h.Outcome()
-		}
-		return leaked, detail, nil
+		return e.ping(ctx, client.Ping{Source: from, To: at, Data: []byte(e.Nonce)})
 	}}
 }
 

@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -158,18 +159,36 @@ func isTimeout(err error) bool {
 	return ok && ne.Timeout()
 }
 
-// Ping is an ICMP echo with a payload.
+// Ping is an ICMP echo with a payload, or an error with one.
 type Ping struct {
 	Source netip.Addr `json:"source,omitzero"`
 	To     netip.Addr `json:"to"`
 	Data   []byte     `json:"data"`
+	// Ports are those of a TCP flow over IPv4, at the source and at To: the message
+	// says that a segment of To's did not arrive, and has Data behind its header.
+	Ports [2]uint16 `json:"ports,omitzero"`
+}
+
+// message is what is sent.
+func (p Ping) message() icmp.Message {
+	switch {
+	case p.Ports != [2]uint16{}:
+		segment := Segment{From: netip.AddrPortFrom(p.To, p.Ports[1]), To: netip.AddrPortFrom(p.Source, p.Ports[0]), Flags: ACK, Data: p.Data}
+		quoted := segment.packets()[0]
+		binary.BigEndian.PutUint16(quoted[2:], uint16(len(quoted))) // which the kernel fills in what is sent itself
+		binary.BigEndian.PutUint16(quoted[10:], fold(quoted[:20]))
+		return icmp.Message{Type: ipv4.ICMPTypeDestinationUnreachable, Code: 1, Body: &icmp.DstUnreach{Data: quoted}}
+	case p.To.Is6():
+		return icmp.Message{Type: ipv6.ICMPTypeEchoRequest, Body: &icmp.Echo{ID: 7119, Seq: 1, Data: p.Data}}
+	}
+	return icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 7119, Seq: 1, Data: p.Data}}
 }
 
 // SendPing sends it and waits half a second for the echo.
 func SendPing(_ context.Context, p Ping) (h Heard) {
-	network, any, typ := "ip4:icmp", "0.0.0.0", icmp.Type(ipv4.ICMPTypeEcho)
+	network, any := "ip4:icmp", "0.0.0.0"
 	if p.To.Is6() {
-		network, any, typ = "ip6:ipv6-icmp", "::", ipv6.ICMPTypeEchoRequest
+		network, any = "ip6:ipv6-icmp", "::"
 	}
 	if p.Source.IsValid() {
 		any = p.Source.String()
@@ -180,7 +199,7 @@ func SendPing(_ context.Context, p Ping) (h Heard) {
 		return fail(err)
 	}
 	defer func() { _ = c.Close() }()
-	m := icmp.Message{Type: typ, Body: &icmp.Echo{ID: 7119, Seq: 1, Data: p.Data}}
+	m := p.message()
 	raw, err := m.Marshal(nil)
 	if err != nil {
 		return fail(err)

@@ -105,7 +105,7 @@ type packetFlow struct {
 }
 
 // parse returns the flow and the payload of an IP packet. Neighbour discovery
-// and other ICMP than echo carry nothing of a client's and are left out.
+// and other ICMP than echo and errors carry nothing of a client's and are left out.
 func parse(b []byte) (f packetFlow, data []byte, ok bool) {
 	if len(b) < 20 {
 		return f, nil, false
@@ -155,11 +155,16 @@ func parse(b []byte) (f packetFlow, data []byte, ok bool) {
 		return f, data, ports(8)
 	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
 		f.proto = "icmp"
-		echo := len(data) >= 8 && (data[0] == 8 && proto == unix.IPPROTO_ICMP || data[0] == 128 && proto == unix.IPPROTO_ICMPV6)
-		if echo {
-			data = data[8:]
+		if len(data) < 8 {
+			return f, data, false
 		}
-		return f, data, echo
+		typ := data[0]
+		echo := typ == 8 && proto == unix.IPPROTO_ICMP || typ == 128 && proto == unix.IPPROTO_ICMPV6
+		failed := (typ == 3 || typ == 11 || typ == 12) && proto == unix.IPPROTO_ICMP || typ <= 4 && proto == unix.IPPROTO_ICMPV6
+		if failed {
+			f.proto = "icmp-error"
+		}
+		return f, data[8:], echo || failed
 	}
 	f.proto = fmt.Sprintf("ip%d", proto)
 	return f, data, !dst.IsMulticast()
