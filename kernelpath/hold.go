@@ -70,8 +70,8 @@ type hold struct {
 	// Packets of a flow that were queued before it was released arrive behind
 	// the verdict that released it. They go through the table once more, which
 	// knows the flow by now. fresh are the flows released since turned, recent
-	// those of the time before.
-	recent, fresh map[flowKey]struct{}
+	// those of the time before, with how many packets of each have gone.
+	recent, fresh map[flowKey]uint8
 	turned        time.Time
 	stats         *Stats
 	scratch       [tlshello.MaxBytes]byte
@@ -85,7 +85,7 @@ type flowKey struct{ src, dst netip.AddrPort }
 func newHold(j *Judge, m Marks) *hold {
 	return &hold{
 		judge: j, marks: m, flows: make(map[flowKey]*heldFlow), now: time.Now(),
-		stats: new(Stats), recent: make(map[flowKey]struct{}), fresh: make(map[flowKey]struct{}), begun: newBegins(),
+		stats: new(Stats), recent: make(map[flowKey]uint8), fresh: make(map[flowKey]uint8), begun: newBegins(),
 		undecided: newRoom(undecidedRoom), judged: newRoom(pendingRoom),
 	}
 }
@@ -144,13 +144,20 @@ func (h *hold) pass(id, mark, ours uint32) {
 // again sends a packet through the table once more when its flow was released
 // while it waited; it reports whether it was.
 func (h *hold) again(key flowKey, id, mark uint32) bool {
-	_, recent := h.recent[key]
-	_, fresh := h.fresh[key]
-	if recent || fresh {
-		h.verdicts = append(h.verdicts, verdict{id, verdictRepeat, mark &^ h.marks.Mask()})
+	for _, released := range [...]map[flowKey]uint8{h.fresh, h.recent} {
+		if n, ok := released[key]; ok && n < maxAgain {
+			released[key] = n + 1
+			h.verdicts = append(h.verdicts, verdict{id, verdictRepeat, mark &^ h.marks.Mask()})
+			return true
+		}
 	}
-	return recent || fresh
+	return false
 }
+
+// maxAgain is more packets than a client and a server send before they hear of each
+// other. A client that clears what is known of its own released flow, with a SYN,
+// could keep us busy with what it sends then.
+const maxAgain = 100
 
 // lateTime is more than a packet takes from the rule that queues it to us, also
 // when a processor is kept from running meanwhile.
@@ -445,7 +452,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 			return
 		}
 		h.pass(id, mark, h.marks.Released())
-		h.fresh[key] = struct{}{}
+		h.fresh[key] = 0
 		h.begun.forget(key)
 		h.give(key, held)
 	case p.payloadBytes == 0:
@@ -520,7 +527,7 @@ func (h *hold) letGo(key flowKey, held *heldFlow) {
 	for i, id := range held.ids {
 		h.pass(id, held.marks[i], h.marks.Released())
 	}
-	h.fresh[key] = struct{}{}
+	h.fresh[key] = 0
 	h.begun.forget(key)
 	h.give(key, held)
 }

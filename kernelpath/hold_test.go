@@ -272,6 +272,22 @@ func TestPacketsQueuedBehindTheReleaseGoThroughTheTableAgain(t *testing.T) {
 	s.want(s.client(end+8, []byte("no hello")), held) // by now it would be a flow of its own
 }
 
+// A client that clears what the table knows of its released flow, with a SYN, must
+// not make each packet go round until it is forgotten that it was released.
+func TestPacketsGoThroughTheTableAgainASetNumberOfTimes(t *testing.T) {
+	s := newStage(t)
+	hello := helloFor("a.example")
+	s.client(first, hello)
+	end := first + uint32(len(hello))
+	s.want(s.server(end, nil), released)
+	s.h.tracked = true
+	for range maxAgain {
+		s.want(s.client(end, []byte("more")), repeated)
+	}
+	s.want(s.client(end, []byte("more")), denied)
+	s.wantEmpty()
+}
+
 // However the hello is cut and in whatever order the pieces come, the verdict is
 // the same, and every piece gets one.
 func TestHellosInPieces(t *testing.T) {
