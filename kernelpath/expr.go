@@ -74,6 +74,11 @@ func l4proto(proto byte) exprs {
 	return exprs{meta(expr.MetaKeyL4PROTO), cmp(expr.CmpOpEq, []byte{proto})}
 }
 
+// meta l4proto != { tcp, udp }
+func neitherTCPNorUDP() exprs {
+	return exprs{meta(expr.MetaKeyL4PROTO), cmp(expr.CmpOpNeq, []byte{unix.IPPROTO_TCP}), cmp(expr.CmpOpNeq, []byte{unix.IPPROTO_UDP})}
+}
+
 // meta nfproto ipv4|ipv6
 func (f family) match() exprs {
 	return exprs{meta(expr.MetaKeyNFPROTO), cmp(expr.CmpOpEq, []byte{f.nfproto})}

@@ -314,6 +314,7 @@ func (b *table) fromCluster() {
 	m := b.cfg.Marks
 	// What has no payload is the tail of closed connections, and no attempt.
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logState))
+	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), neitherTCPNorUDP(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logState))
 	b.oneWay()
 	b.rule("from_cluster", ctState(expr.CtStateBitINVALID), count(counterInvalid), drop())
 	if b.cfg.Audit && b.cfg.single() {
@@ -412,9 +413,10 @@ func (b *table) icmp() {
 	b.rule("icmp", count(counterDenied), drop())
 }
 
-// stranger drops what is not from the cluster, or in audit mode lets it pass. An
-// answer would go to whoever the source says, outside as a rule, and quote what the
-// packet says: payload would lead out by it.
+// stranger refuses what is not from the cluster, or in audit mode lets it pass. An
+// answer goes to whoever the source names and quotes what the packet says, so it must
+// not lead out: who is not behind the inside gets none, and with one interface nobody
+// does.
 func (b *table) stranger(f family, prefix string) {
 	source := join(f.match(), f.source(b.sets["sources"+f.name], true))
 	if b.cfg.Audit && !isRefused(prefix) {
@@ -422,7 +424,12 @@ func (b *table) stranger(f family, prefix string) {
 		return
 	}
 	b.rule("from_cluster", source, limit(logRate, logBurst), logTo(b.cfg.LogGroup, prefix))
-	b.rule("from_cluster", source, count(counterDenied), drop())
+	if b.cfg.single() {
+		b.rule("from_cluster", source, count(counterDenied), drop())
+		return
+	}
+	b.rule("from_cluster", source, noWayBack(), count(counterDenied), drop())
+	b.rule("from_cluster", source, goTo("reject"))
 }
 
 // refused logs what parts match, within the limit, and rejects it, or in audit

@@ -103,6 +103,22 @@ func TestMultipathTCPIsNotOfferedToServers(t *testing.T) {
 	}
 }
 
+// An error about a connection that does not exist belongs to nothing, and is told.
+func TestAnICMPErrorAboutNothingHasARecord(t *testing.T) {
+	l, fw := guarded(t)
+	begin := time.Now()
+	p := client.Ping{Source: l.Plan.Sources[0], To: l.Plan.Shared, Data: []byte("payload"), Ports: [2]uint16{4322, 443}}
+	if _, err := l.Ping(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	all, err := fw.Decisions(begin)
+	if err != nil || !slices.ContainsFunc(all, func(r lab.Record) bool {
+		return r.Verdict == "deny" && r.Reason == "out-of-state" && r.Protocol == "icmp" && r.Source == p.Source.String()
+	}) {
+		t.Errorf("records %+v, %v", all, err)
+	}
+}
+
 // TestHellosComeThroughALossyNetwork loses one packet in eight near the servers,
 // both ways: behind the gateway, which has acknowledged some hellos by then.
 func TestHellosComeThroughALossyNetwork(t *testing.T) {
