@@ -128,7 +128,7 @@ func Run(ctx context.Context, opt Options, ready func(netip.AddrPort)) error {
 	if n := s.records.Dropped(); n > 0 {
 		opt.Log.Warn("records dropped", "count", n)
 	}
-	opt.Log.Info("ended; what went through it is cut")
+	opt.Log.Info("ended; what went through it is cut", "connections", s.proxy.Ended())
 	return err
 }
 

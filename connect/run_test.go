@@ -369,6 +369,72 @@ func echoServer(t *testing.T) (dial func(context.Context, netip.AddrPort) (net.C
 	}
 }
 
+func TestTheEndSaysHowManyConnectionsItCuts(t *testing.T) {
+	p, err := As(aProgram(), "nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Resolve.Upstreams = []netip.AddrPort{answering(t, []string{addrA.String()})}
+	at, log, records, end := run(t, Options{Program: p, dial: echoServer(t)})
+	one, other, done := through(t, at, "raw.example:22"), through(t, at, "raw.example:22"), through(t, at, "raw.example:22")
+	if !echoes(one) || !echoes(other) || !echoes(done) {
+		t.Fatal("a tunnel passes nothing")
+	}
+	_ = done.(*net.TCPConn).CloseWrite()
+	if b, err := io.ReadAll(done); len(b) != 0 || err != nil {
+		t.Fatalf("the tunnel that ends by itself: %q %v", b, err)
+	}
+	records.want(t, `"schema":"sallyport.close/1"`)
+	time.Sleep(100 * time.Millisecond) // its connection is counted out
+	end()
+	log.want(t, `level=INFO msg="ended; what went through it is cut" connections=2`)
+}
+
+// Whoever reads that a name could not be resolved learns who was asked.
+func TestTheRecordOfANameThatIsNotResolvedNamesTheServers(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := pc.LocalAddr().String() // by the time it is asked
+	_ = pc.Close()
+	p, err := As(aProgram(), "nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Resolve.Upstreams = []netip.AddrPort{netip.MustParseAddrPort(nobody)}
+	at, log, records, end := run(t, Options{Program: p})
+	log.want(t, "level=WARN msg=\"no name server answers")
+	for _, request := range []string{
+		"CONNECT a.example:443 HTTP/1.0\r\n\r\n", "GET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\nConnection: close\r\n\r\n",
+	} {
+		c, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, request)
+		if b, _ := io.ReadAll(c); !strings.HasPrefix(string(b), "HTTP/1.1 502 ") {
+			t.Errorf("%q: %q", request, b)
+		}
+		_ = c.Close()
+	}
+	end()
+	n := 0
+	for line := range strings.Lines(records.String()) {
+		var d struct{ Reason, Detail string }
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatal(err)
+		}
+		if d.Reason != flow.UpstreamFailed.String() || !strings.Contains(d.Detail, nobody) || !strings.Contains(d.Detail, "refused") {
+			t.Errorf("record %s", line)
+		}
+		n++
+	}
+	if n != 2 {
+		t.Errorf("%d records", n)
+	}
+}
+
 func TestNewRulesCutWhatTheyDoNotAllowAndNothingElse(t *testing.T) {
 	without := func(id flow.RuleID) *program.Program {
 		p, err := As(aProgram(), "nodes")

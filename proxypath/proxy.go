@@ -93,6 +93,7 @@ type Proxy struct {
 	mu       sync.Mutex
 	sessions map[*session]struct{}
 	bySource map[netip.Addr]int
+	ended    int // connections that Serve's end cut
 }
 
 // New returns a proxy for cfg.
@@ -154,7 +155,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		wg.Go(func() {
-			defer p.close(s)
+			defer func() { p.close(s, ctx.Err() != nil) }()
 			defer cancelOwn()
 			defer context.AfterFunc(own, s.cut)()
 			s.run(own)
@@ -183,14 +184,24 @@ func (p *Proxy) open(conn net.Conn, cancel context.CancelFunc) (s *session, ok b
 	return s, ok || s.crowded
 }
 
-// close counts a connection out.
-func (p *Proxy) close(s *session) {
+// close counts a connection out; ended is whether Serve's end cut it.
+func (p *Proxy) close(s *session, ended bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if ended {
+		p.ended++
+	}
 	delete(p.sessions, s)
 	if p.bySource[s.src.Addr()]--; p.bySource[s.src.Addr()] == 0 {
 		delete(p.bySource, s.src.Addr())
 	}
+}
+
+// Ended returns how many connections were open when Serve ended, and were cut.
+func (p *Proxy) Ended() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
 }
 
 // Sweep cuts the requests under way that the rules of now no longer allow, and
