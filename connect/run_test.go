@@ -385,7 +385,7 @@ func TestTheEndSaysHowManyConnectionsItCuts(t *testing.T) {
 		t.Fatalf("the tunnel that ends by itself: %q %v", b, err)
 	}
 	records.want(t, `"schema":"sallyport.close/1"`)
-	time.Sleep(100 * time.Millisecond) // its connection is counted out
+	time.Sleep(500 * time.Millisecond) // its connection is counted out
 	end()
 	log.want(t, `level=INFO msg="ended; what went through it is cut" connections=2`)
 }

@@ -31,7 +31,6 @@ var (
 	descConntrack = service.Desc("conntrack_entries", "Entries of the kernel's connection table, of this host whoever made them.")
 	descConnMax   = service.Desc("conntrack_entries_limit", "How many entries the kernel's connection table may have.")
 	descAudit     = service.Desc("audit", "1 when what is denied is recorded and passes all the same, 0 when it is refused.")
-	descFailed    = service.Desc("scrape_errors", "Numbers that could not be read this time.")
 )
 
 // collector reads a gateway's numbers.
@@ -44,15 +43,14 @@ type collector struct {
 // Collect reads every number.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	g, out := c.g, service.Out(ch)
-	c.Numbers.Collect(ch)
-	out.Gauge(descBindings, float64(g.names.Len()))
-	out.Gauge(descAudit, service.Flag(g.opt.Audit))
-
 	n, err := c.engine.Numbers()
 	if err != nil {
 		g.log.Warn("numbers not read", "err", err)
 	}
-	out.Gauge(descFailed, service.Flag(err != nil))
+	c.Incomplete = err != nil
+	c.Numbers.Collect(ch)
+	out.Gauge(descBindings, float64(g.names.Len()))
+	out.Gauge(descAudit, service.Flag(g.opt.Audit))
 	out.Gauge(descHeld, float64(n.Held))
 	out.Count(descCrowded, n.CrowdedOut)
 	out.Gauge(descWaiting, float64(n.Waiting))

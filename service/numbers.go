@@ -36,6 +36,8 @@ type Numbers struct {
 	Probes  *echprobe.Prober
 	Rules   *Exchanges
 	Program func() *program.Program // the one in force
+	// Incomplete is whether a number beside these could not be read this time.
+	Incomplete bool
 }
 
 var (
@@ -47,6 +49,7 @@ var (
 	descReloadOK  = Desc("last_reload_successful", "1 when the files as they are now are in force, 0 when they were refused.")
 	descGen       = Desc("generation", "How many times the rules have been exchanged.")
 	descRules     = Desc("rules", "Rules in force.", "edition")
+	descFailed    = Desc("scrape_errors", "Numbers that could not be read this time.")
 	descCut       = Desc("flows_cut_total", "Proved flows cut because the rules had changed.")
 )
 
@@ -96,6 +99,7 @@ func (n Numbers) Collect(c chan<- prometheus.Metric) {
 	out.Gauge(descReloadOK, Flag(n.Rules.UpToDate.Load()))
 	out.Gauge(descGen, float64(n.Rules.Taken.Load()))
 	out.Count(descCut, n.Rules.FlowsCut.Load())
+	out.Gauge(descFailed, Flag(n.Incomplete))
 	p := n.Program()
 	out.Gauge(descRules, float64(len(p.Rules)), p.Edition.ID)
 }
