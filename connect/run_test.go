@@ -50,28 +50,14 @@ func TestRunNeverDialsItsOwnHost(t *testing.T) {
 	p.Resolve.AllowPrivate = netset.Private() // not what keeps them apart here
 	p.Resolve.Upstreams = []netip.AddrPort{answering(t, answers)}
 
-	var records bytes.Buffer
-	ctx, cancel := context.WithCancel(t.Context())
-	at, ended := make(chan netip.AddrPort, 1), make(chan error, 1)
-	go func() {
-		ended <- Run(ctx, Options{
-			Program: p, Listen: "127.0.0.1:0", Records: &records, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
-		}, func(a netip.AddrPort) { at <- a })
-	}()
-	addr := <-at
+	addr, _, records, end := run(t, Options{Program: p})
 	for _, request := range []string{
 		"CONNECT a.example:443 HTTP/1.0\r\n\r\n", "GET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\n\r\n",
 		"CONNECT evil.example:443 HTTP/1.0\r\n\r\n",
 	} {
-		c, err := net.Dial("tcp", addr.String())
-		if err != nil {
-			t.Fatal(err)
+		if got := answerTo(t, addr, request); !strings.HasPrefix(got, "HTTP/1.1 403 ") {
+			t.Errorf("%q: %q", request, got)
 		}
-		_, _ = io.WriteString(c, request)
-		if b, _ := io.ReadAll(c); !strings.HasPrefix(string(b), "HTTP/1.1 403 ") {
-			t.Errorf("%q: %q", request, b)
-		}
-		_ = c.Close()
 	}
 	open, err := net.Dial("tcp", addr.String())
 	if err != nil {
@@ -79,15 +65,7 @@ func TestRunNeverDialsItsOwnHost(t *testing.T) {
 	}
 	defer open.Close()
 	time.Sleep(20 * time.Millisecond)
-	cancel()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	case <-time.After(5 * time.Second):
-		t.Fatal("Run does not end")
-	}
+	end()
 	var reasons []string
 	for line := range strings.Lines(records.String()) {
 		var d struct{ Schema, Reason, Source, Path, WouldAllowYAML string }
@@ -136,45 +114,23 @@ func TestRunTakesNewRules(t *testing.T) {
 		}
 	}
 	write("with")
-	var log notes
-	hangup, at := make(chan os.Signal), make(chan netip.AddrPort, 1)
-	go func() {
-		_ = Run(t.Context(), Options{
-			Program: with, Load: load, Reload: hangup, Watch: []string{file}, Listen: "127.0.0.1:0", Records: io.Discard,
-			Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return noon },
-		}, func(a netip.AddrPort) { at <- a })
-	}()
-	addr := <-at
+	hangup := make(chan os.Signal)
+	addr, log, _, _ := run(t, Options{Program: with, Load: load, Reload: hangup, Watch: []string{file}})
 	refused := func() string { // why
 		t.Helper()
-		c, err := net.Dial("tcp", addr.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		_, _ = io.WriteString(c, "CONNECT a.example:443 HTTP/1.0\r\n\r\n")
-		b, _ := io.ReadAll(c)
-		return string(b)
-	}
-	await := func(text string) {
-		t.Helper()
-		for deadline := time.Now().Add(5 * time.Second); !strings.Contains(log.String(), text); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%q is not in the log:\n%s", text, log.String())
-			}
-		}
+		return answerTo(t, addr, "CONNECT a.example:443 HTTP/1.0\r\n\r\n")
 	}
 	const allowed, denied = "(special-address)", "(name-not-allowed)" // it leads to this host, so that is how far it gets
 	if got := refused(); !strings.Contains(got, allowed) {
 		t.Errorf("at first: %s", got)
 	}
 	write("without")
-	await("new rules in force")
+	log.want(t, "new rules in force")
 	if got := refused(); !strings.Contains(got, denied) {
 		t.Errorf("behind a change: %s", got)
 	}
 	write("nonsense")
-	await("what is this?")
+	log.want(t, "what is this?")
 	if got := refused(); !strings.Contains(got, denied) || !strings.Contains(log.String(), "new rules refused, the old ones stay in force") {
 		t.Errorf("behind nonsense: %s\n%s", got, log.String())
 	}
@@ -318,6 +274,19 @@ func (n *notes) want(t *testing.T, text string) {
 	}
 }
 
+// answerTo returns all that is answered to a request behind which the proxy closes.
+func answerTo(t *testing.T, at netip.AddrPort, request string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, request)
+	b, _ := io.ReadAll(c)
+	return string(b)
+}
+
 // through opens a tunnel to host:port.
 func through(t *testing.T, at netip.AddrPort, to string) net.Conn {
 	t.Helper()
@@ -408,15 +377,9 @@ func TestTheRecordOfANameThatIsNotResolvedNamesTheServers(t *testing.T) {
 	for _, request := range []string{
 		"CONNECT a.example:443 HTTP/1.0\r\n\r\n", "GET http://plain.example/ HTTP/1.1\r\nHost: plain.example\r\nConnection: close\r\n\r\n",
 	} {
-		c, err := net.Dial("tcp", at.String())
-		if err != nil {
-			t.Fatal(err)
+		if got := answerTo(t, at, request); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
+			t.Errorf("%q: %q", request, got)
 		}
-		_, _ = io.WriteString(c, request)
-		if b, _ := io.ReadAll(c); !strings.HasPrefix(string(b), "HTTP/1.1 502 ") {
-			t.Errorf("%q: %q", request, b)
-		}
-		_ = c.Close()
 	}
 	end()
 	n := 0
@@ -479,13 +442,7 @@ func TestNewRulesCutWhatTheyDoNotAllowAndNothingElse(t *testing.T) {
 		t.Error("the tunnel that is still allowed was cut")
 	}
 	records.want(t, `"cut while under way: the rules have changed"`)
-	c, err := net.Dial("tcp", at.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_, _ = io.WriteString(c, "CONNECT raw.example:22 HTTP/1.0\r\n\r\n")
-	if b, _ := io.ReadAll(c); !strings.HasPrefix(string(b), "HTTP/1.1 403 ") {
-		t.Errorf("by the new rules: %q", b)
+	if got := answerTo(t, at, "CONNECT raw.example:22 HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 403 ") {
+		t.Errorf("by the new rules: %q", got)
 	}
 }

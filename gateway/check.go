@@ -17,7 +17,6 @@ import (
 	"github.com/sallyport/sallyport/internal/brief"
 	"github.com/sallyport/sallyport/kernelpath"
 	"github.com/sallyport/sallyport/program"
-	"github.com/sallyport/sallyport/proxypath"
 	"github.com/sallyport/sallyport/resolver"
 	"github.com/sallyport/sallyport/service"
 )
@@ -96,20 +95,13 @@ func Check(ctx context.Context, opt Options) []Answer {
 		sockets.close()
 	}
 	add("port 53", "", err)
-	l, err := proxypath.Listen(ctx, opt.ProxyPort)
+	l, err := listenProxy(ctx, opt.ProxyPort)
 	if err == nil {
 		err = l.Close()
 	}
-	if err != nil {
-		err = service.Taken(fmt.Sprintf(":%d", opt.ProxyPort), "tcp", err)
-	}
 	add(fmt.Sprintf("port %d, of the transparent proxy", opt.ProxyPort), "", err)
 	if opt.Metrics != "" {
-		m, err := service.Listen(ctx, opt.Metrics)
-		if err == nil {
-			err = m.Close()
-		}
-		add(opt.Metrics+", of /metrics and /healthz", "", err)
+		add(opt.Metrics+", of /metrics and /healthz", "", service.CanListen(ctx, opt.Metrics))
 	}
 	return out
 }
@@ -130,19 +122,7 @@ func stateFree(dir string) (running int, err error) {
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// The nearest folder that is there must let us make the rest.
-		at := dir
-		for {
-			if _, err := os.Stat(at); err == nil {
-				break
-			}
-			if parent := filepath.Dir(at); parent != at {
-				at = parent
-				continue
-			}
-			break
-		}
-		if err := unix.Access(at, unix.W_OK); err != nil {
+		if at, err := service.Nearest(dir); err != nil {
 			return 0, fmt.Errorf("%s cannot be made: %s is not writable: %w", dir, at, err)
 		}
 		return 0, nil

@@ -147,9 +147,9 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		}
 		defer metrics.Close()
 	}
-	proxyListener, err := proxypath.Listen(ctx, opt.ProxyPort)
+	proxyListener, err := listenProxy(ctx, opt.ProxyPort)
 	if err != nil {
-		return fmt.Errorf("--proxy-port: %w", service.Taken(fmt.Sprintf(":%d", opt.ProxyPort), "tcp", err))
+		return fmt.Errorf("--proxy-port: %w", err)
 	}
 	defer proxyListener.Close()
 

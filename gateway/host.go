@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/proxypath"
 	"github.com/sallyport/sallyport/service"
 )
 
@@ -185,6 +186,15 @@ func listenDNS(ctx context.Context, addrs []netip.Addr) (*dnsSockets, error) {
 		return nil, errors.Join(errs...)
 	}
 	return s, nil
+}
+
+// listenProxy opens the port of the transparent proxy.
+func listenProxy(ctx context.Context, port uint16) (net.Listener, error) {
+	l, err := proxypath.Listen(ctx, port)
+	if err != nil {
+		return nil, service.Taken(fmt.Sprintf(":%d", port), "tcp", err)
+	}
+	return l, nil
 }
 
 // roomForQuestions gives a socket the buffer for the burst of questions that the

@@ -10,10 +10,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // WatchEvery is how often it is looked whether a file has changed.
@@ -73,6 +77,33 @@ func Taken(at, network string, err error) error {
 		return fmt.Errorf("no permission to listen on %s/%s: run as root, or with CAP_NET_BIND_SERVICE", at, network)
 	}
 	return fmt.Errorf("listen on %s/%s: %w", at, network, err)
+}
+
+// Nearest returns what of a path is there already: itself or the nearest folder
+// above, and an error when that is a file in a folder's place or cannot be written.
+// Nothing is changed.
+func Nearest(path string) (at string, err error) {
+	_, err = os.Stat(path)
+	for at = path; errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR); {
+		at = filepath.Dir(at)
+		var info fs.FileInfo
+		if info, err = os.Stat(at); err == nil && !info.IsDir() {
+			return at, syscall.ENOTDIR
+		}
+	}
+	if err == nil {
+		err = unix.Access(at, unix.W_OK)
+	}
+	return at, err
+}
+
+// CanListen fails as Listen would.
+func CanListen(ctx context.Context, at string) error {
+	l, err := Listen(ctx, at)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // Listen is net.Listen that fails with Taken.

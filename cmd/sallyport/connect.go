@@ -121,11 +121,7 @@ func (x *explicitProxy) wouldStart(c *cobra.Command) error {
 		if at == "" {
 			continue
 		}
-		l, err := service.Listen(c.Context(), at)
-		if err == nil {
-			err = l.Close()
-		}
-		answers = append(answers, gateway.Answer{What: at, Err: err})
+		answers = append(answers, gateway.Answer{What: at, Err: service.CanListen(c.Context(), at)})
 	}
 	answers = append(answers, x.records.answer(), gateway.Upstreams(c.Context(), p))
 	return sayWhetherItWouldStart(c, answers)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -16,6 +15,7 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/service"
 )
 
 // recordsFile is where a gateway writes its records.
@@ -56,29 +56,21 @@ func (r *recordsFile) writable() error {
 	if r.name == "-" {
 		return nil
 	}
-	at := r.name
-	info, err := os.Stat(at)
-	if err == nil && info.IsDir() {
+	if info, err := os.Stat(r.name); err == nil && info.IsDir() {
 		return fmt.Errorf("--records %s is a folder: name a file in it", r.name)
 	}
-	// The nearest folder that is there must let us make the rest.
-	for errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		at = filepath.Dir(at)
-		if info, err = os.Stat(at); err == nil && !info.IsDir() {
-			return fmt.Errorf("--records %s: %s is no folder", r.name, at)
-		}
-	}
-	if err == nil {
-		err = unix.Access(at, unix.W_OK)
-	}
-	if err != nil {
+	switch at, err := service.Nearest(r.name); {
+	case errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("--records %s: %s is no folder", r.name, at)
+	case err != nil:
 		return fmt.Errorf("--records %s: %s cannot be written: %w", r.name, at, err)
 	}
 	return nil
 }
 
-// open opens the file, and makes the folders that lead to it. A regular one that has grown to its size is renamed, with
-// the time in its name, and a new one takes its place; a pipe or a device stays.
+// open opens the file, and makes the folders that lead to it. A regular one that has
+// grown to its size is renamed, with the time in its name, and a new one takes its
+// place; a pipe or a device stays.
 func (r *recordsFile) open(stdout io.Writer) (w io.Writer, closeFile func(), err error) {
 	if r.name == "-" {
 		return stdout, func() {}, nil
