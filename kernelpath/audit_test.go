@@ -119,7 +119,7 @@ func TestAuditLetsAHelloPassThatNewRulesRefuse(t *testing.T) {
 	s.want(s.server(first, []byte("early")), passed) // a server that does not wait
 	next := decide.New(&program.Program{})
 	s.h.judge.Rules = func() *decide.Snapshot { return next }
-	s.want(s.server(first+uint32(len(hello)), nil), released)
+	s.want(s.server(first+uint32(len(hello)), serverHello), released)
 	s.want(s.client(first+uint32(len(hello)), []byte("more")), repeated)
 	if len(s.events) != 2 || s.events[1].Decision.Reason != flow.NameNotAllowed || len(s.resets) != 0 {
 		t.Errorf("records %+v, resets %v", s.events, s.resets)

@@ -138,16 +138,20 @@ func (b *begins) answer(raw []byte, now time.Time) {
 	}
 }
 
-// of returns where a stream begins, if that is known, and whether its flow was
-// denied.
-func (b *begins) of(key flowKey) (seq uint32, refused, known bool) {
+// firsts are the sequence numbers of the first bytes of a connection, one of each end.
+// Another connection on the same ports has others: the server's are its own choice.
+type firsts struct{ client, server uint32 }
+
+// of returns where the streams of a flow begin, if that is known, and whether the
+// flow was denied.
+func (b *begins) of(key flowKey) (at firsts, refused, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	x := b.by[key]
 	if x == nil {
-		return 0, false, false
+		return firsts{}, false, false
 	}
-	return x.seq, x.refused, true
+	return firsts{x.seq, x.server.next}, x.refused, true
 }
 
 // server returns how the server of a flow answered its SYN.
@@ -185,7 +189,7 @@ func (b *begins) note(key flowKey, seq uint32, server opening, until time.Time) 
 			b.remove(b.room.last())
 		}
 	}
-	if x.seq != seq {
+	if x.seq != seq || x.server.next != server.next {
 		x.refused = false
 	}
 	x.seq, x.server, x.until = seq, server, until

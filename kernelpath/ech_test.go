@@ -42,7 +42,7 @@ func TestAnECHExtensionPassesToAServerWithoutECH(t *testing.T) {
 	hello := hiding(t, "a.example")
 	s.want(s.client(first, hello), pending)
 	s.wantRecord(flow.RuleMatched)
-	s.want(s.server(first+uint32(len(hello)), nil), released)
+	s.want(s.server(first+uint32(len(hello)), serverHello), released)
 	s.wantEmpty()
 }
 
@@ -114,7 +114,7 @@ func TestAFlowWaitsWhileItsServerIsAsked(t *testing.T) {
 				t.Errorf("got %v, want three, the last %s", got, tt.want)
 			}
 			if tt.want == pending {
-				s.want(s.server(first+uint32(len(hello)), nil), released)
+				s.want(s.server(first+uint32(len(hello)), serverHello), released)
 			}
 			s.wantEmpty()
 		})
@@ -132,7 +132,7 @@ func TestASegmentMayBringTheAnswer(t *testing.T) {
 	if len(others) != 1 || others[1] != pending {
 		t.Errorf("the first became %v", others)
 	}
-	s.want(s.server(first+uint32(len(hello)), nil), released)
+	s.want(s.server(first+uint32(len(hello)), serverHello), released)
 	s.wantEmpty()
 }
 

@@ -25,11 +25,15 @@ type heldFlow struct {
 	deadline time.Time
 	stray    bool // the first segment was no hello; waits for an earlier one
 	asking   bool // the hello is whole, and the server is being asked what it means to it
-	fixed    bool // base is where the server's stream begins
+	fixed    bool // begin is known
+	again    bool // the server has asked for another hello, which comes behind what passed
 
-	pending bool             // judged and let through; waits for the server's acknowledgement
+	begin   firsts
+	passed  int              // bytes of buf that were let through
+	pending bool             // judged and let through; waits for the server's answer
 	rules   *decide.Snapshot // that judged it
-	end     uint32           // sequence number behind what was let through
+	hello   int              // bytes of buf up to the hello's end
+	server  serverStream
 	owed    owed
 }
 
@@ -112,6 +116,19 @@ func (held *heldFlow) add(s span) {
 		held.have = append(held.have[:i+1], held.have[k:]...)
 	}
 	held.have[i] = s
+}
+
+// asked begins again behind the hello, where the one is to come that the server has
+// asked for.
+func (held *heldFlow) asked(deadline time.Time) {
+	n := held.hello
+	held.buf = held.buf[:copy(held.buf, held.buf[n:held.passed])]
+	held.have = held.have[:0]
+	if len(held.buf) > 0 {
+		held.have = append(held.have, span{0, len(held.buf)})
+	}
+	held.base, held.passed, held.hello = held.base+uint32(n), len(held.buf), 0
+	held.again, held.pending, held.segments, held.deadline, held.owed = true, false, 0, deadline, owed{}
 }
 
 // prefix returns the bytes from base on that have arrived without a hole.

@@ -4,7 +4,6 @@
 package kernelpath
 
 import (
-	"bytes"
 	"net/netip"
 	"time"
 
@@ -22,8 +21,8 @@ const (
 	// reorderTime is how long a first segment that is no hello may wait for an
 	// earlier one that the network has delayed.
 	reorderTime = 100 * time.Millisecond
-	// pendingTime is how long a server may take to acknowledge a hello.
-	pendingTime = 30 * time.Second
+	// pendingTime is how long a server may take to answer a hello.
+	pendingTime = 2 * time.Minute
 	// rejudged is how many flows whose server is being asked are judged again at
 	// one tick: the others have their turn at the next ones.
 	rejudged = 256
@@ -94,7 +93,7 @@ func newHold(j *Judge, m Marks) *hold {
 // now or when its flow is judged or expires.
 func (h *hold) packet(id, mark uint32, raw []byte) {
 	p, ok := readPacket(raw)
-	if !ok || p.truncated {
+	if !ok {
 		h.drop(id, mark)
 		return
 	}
@@ -107,6 +106,8 @@ func (h *hold) packet(id, mark uint32, raw []byte) {
 			h.revoked(id, mark, &p)
 		case !h.judge.Sources().Contains(p.src):
 			h.reply(id, mark, &p)
+		case p.truncated:
+			h.drop(id, mark)
 		case p.flags&(flagSYN|flagACK|flagRST) == flagSYN:
 			h.connect(id, mark, &p)
 		default:
@@ -197,6 +198,10 @@ func (h *hold) datagram(id, mark uint32, p *packet) {
 // connect judges the first segment of a TCP flow to an address that some name
 // leads to without any first bytes to read.
 func (h *hold) connect(id, mark uint32, p *packet) {
+	if !h.reopen(keyOf(p), p.seq) {
+		h.drop(id, mark)
+		return
+	}
 	f := flowOf(p)
 	d, _ := h.judge.binding(&f, h.now)
 	switch {
@@ -230,7 +235,8 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		}
 		held = h.take(key, p.seq)
 		if known {
-			held.base, held.fixed = begin, true
+			held.base, held.begin, held.fixed = begin.client, begin, true
+			held.server = serverStream{known: true, next: begin.server}
 		} else if h.tracked {
 			held.wait(id, mark, p)
 			h.deny(key, held, flow.Decision{Reason: flow.OutOfState}, nil, "")
@@ -251,7 +257,7 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		h.deny(key, held, flow.Decision{Reason: reason}, nil, "")
 		return
 	}
-	hello, more, reason := tlshello.Read(held.prefix(), h.scratch[:])
+	hello, more, reason := h.read(held)
 	switch {
 	case more && held.segments >= maxSegments:
 		h.deny(key, held, flow.Decision{Reason: flow.HelloTooLong}, nil, "")
@@ -273,6 +279,27 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 	}
 	h.unstray(held)
 	h.judgeHello(key, held, hello, reason)
+}
+
+// read reads the hello of a flow as far as it has arrived. Its end is in hello.Len,
+// which counts from the flow's base.
+func (h *hold) read(held *heldFlow) (hello tlshello.Hello, more bool, reason flow.Reason) {
+	stream, at := held.prefix(), 0
+	if held.again {
+		found := false
+		if at, found, reason = tlshello.Next(stream); !found {
+			return hello, reason == flow.NotDecided, reason
+		}
+	}
+	hello, more, reason = tlshello.Read(stream[at:], h.scratch[:])
+	hello.Len += at
+	if !more && reason == flow.NotDecided {
+		// No client says another hello before it is asked for one.
+		if _, found, behind := tlshello.Next(stream[hello.Len:]); found || behind != flow.NotDecided {
+			reason = flow.MalformedHello
+		}
+	}
+	return hello, more, reason
 }
 
 // judgeHello judges a flow by its whole hello. While its server is being asked
@@ -303,10 +330,13 @@ func (h *hold) judgeHello(key flowKey, held *heldFlow, hello tlshello.Hello, rea
 		h.deny(key, held, d, name, why)
 		return
 	}
-	h.record(f, key.src.Port(), d, name, "")
+	if held.again {
+		why = "the server asked for another ClientHello"
+	}
+	h.record(f, key.src.Port(), d, name, why)
 	h.stats.heard(h.now.Sub(held.deadline.Add(-helloTime)))
 	held.pending, held.rules = true, rules
-	held.end = held.base + uint32(len(held.prefix()))
+	held.hello, held.passed = hello.Len, len(held.prefix())
 	held.deadline = h.now.Add(pendingTime)
 	held.owed.judged(h.now)
 	for i, id := range held.ids {
@@ -388,20 +418,6 @@ func (h *hold) unstray(held *heldFlow) {
 	}
 }
 
-// repeat takes a segment of a flow whose hello is on its way. What it repeats
-// must be what was judged; what it adds goes on with it.
-func (h *hold) repeat(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
-	off := int(int32(p.seq - held.base))
-	end := int(int32(held.end - held.base))
-	if off < 0 || off < end && !bytes.Equal(p.payload[:min(len(p.payload), end-off)], held.buf[off:min(off+len(p.payload), end)]) {
-		held.ids = append(held.ids, id)
-		held.marks = append(held.marks, mark)
-		h.deny(key, held, flow.Decision{Reason: flow.OverlapMismatch}, nil, "")
-		return
-	}
-	h.pass(id, mark, h.marks.Pending())
-}
-
 // keyOf names the flow that a client's packet belongs to, and keyOfReply that of a
 // server's.
 func keyOf(p *packet) flowKey {
@@ -410,56 +426,6 @@ func keyOf(p *packet) flowKey {
 
 func keyOfReply(p *packet) flowKey {
 	return flowKey{netip.AddrPortFrom(p.dst, p.dstPort), netip.AddrPortFrom(p.src, p.srcPort)}
-}
-
-// current returns what is held of a flow, whose stream is known to begin at
-// begin. When that is another connection on the same ports, nothing of the last
-// one holds, and an undecided one has had its time. So it is when the beginning was
-// known and is no more: nobody can tell then which connection a segment is of.
-func (h *hold) current(key flowKey, begin uint32, known bool) *heldFlow {
-	held := h.flows[key]
-	if held == nil || !held.fixed || known && held.base == begin {
-		return held
-	}
-	if !held.pending {
-		h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil, "")
-	}
-	h.discard(key, held)
-	return nil
-}
-
-// reply takes a packet of the server of a flow whose hello is on its way. When
-// it acknowledges the whole hello, the flow is released: what was judged is what
-// the server got.
-func (h *hold) reply(id, mark uint32, p *packet) {
-	key := keyOfReply(p)
-	begin, _, known := h.begun.of(key)
-	held := h.current(key, begin, known)
-	switch {
-	case held == nil && !known && h.again(key, id, mark):
-	case p.flags&flagRST != 0:
-		h.pass(id, mark, 0)
-		if held != nil && held.pending {
-			h.give(key, held)
-		}
-	case held != nil && held.pending && p.flags&flagACK != 0 && int32(p.ack-held.end) >= 0:
-		if h.judge.Rules() != held.rules && !h.stillAllowed(key, held) {
-			if h.audit {
-				h.pass(id, mark, h.marks.Released())
-			} else {
-				h.drop(id, mark)
-			}
-			return
-		}
-		h.pass(id, mark, h.marks.Released())
-		h.fresh[key] = 0
-		h.begun.forget(key)
-		h.give(key, held)
-	case p.payloadBytes == 0:
-		h.pass(id, mark, 0)
-	default:
-		h.drop(id, mark)
-	}
 }
 
 // revoked ends a connection that the rules of now do not allow: the kernel resets
@@ -479,19 +445,6 @@ func (h *hold) nameOf(hello tlshello.Hello) []byte {
 		return hello.Name
 	}
 	return name
-}
-
-// stillAllowed judges a flow again whose hello is on its way, by rules that have
-// taken the place of those that let it through. A flow that they refuse is denied.
-func (h *hold) stillAllowed(key flowKey, held *heldFlow) bool {
-	hello, _, reason := tlshello.Read(held.prefix(), h.scratch[:])
-	f := flowOfKey(key)
-	name := h.nameOf(hello)
-	d := h.judge.hello(&f, hello, reason, name, h.now)
-	if d.Verdict != flow.Allow {
-		h.deny(key, held, d, name, "")
-	}
-	return d.Verdict == flow.Allow
 }
 
 // deny refuses a flow: its segments are dropped but for the last, which the
@@ -515,8 +468,8 @@ func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte, d
 		}
 	}
 	h.reset(key, held.base)
-	if held.pending {
-		h.reset(key, held.end)
+	if held.passed > 0 {
+		h.reset(key, held.base+uint32(held.passed))
 	}
 	h.give(key, held)
 }
@@ -552,7 +505,7 @@ func (h *hold) expire() {
 		switch {
 		case h.current(key, begin, known) == nil:
 		case held.asking:
-			hello, _, reason := tlshello.Read(held.prefix(), h.scratch[:])
+			hello, _, reason := h.read(held)
 			h.judgeHello(key, held, hello, reason)
 		case held.pending:
 			h.give(key, held)

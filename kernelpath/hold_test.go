@@ -5,6 +5,7 @@ package kernelpath
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
@@ -234,6 +235,17 @@ func helloFor(name string) []byte {
 // cluster is where the tests' clients are.
 var cluster = netset.Of(netip.MustParsePrefix("10.240.0.0/16"))
 
+// serverHello is what a server says that is content with the client's hello, at first;
+// helloRetry asks for another one.
+var (
+	serverHello = append([]byte{22, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3}, bytes.Repeat([]byte{7}, 100)...)
+	retryRandom = sha256.Sum256([]byte("HelloRetryRequest"))
+	helloRetry  = slices.Concat([]byte{22, 3, 3, 0, 88, 2, 0, 0, 84, 3, 3}, retryRandom[:], make([]byte, 50), changeCipher)
+
+	changeCipher = []byte{20, 3, 3, 0, 1, 1}
+	earlyData    = slices.Concat(changeCipher, []byte{23, 3, 3, 0, 40}, bytes.Repeat([]byte{9}, 40))
+)
+
 var first = uint32(0xfffffe00) // sequence numbers wrap within the hello
 
 func TestAWholeHelloIsReleasedWhenTheServerHasIt(t *testing.T) {
@@ -246,9 +258,9 @@ func TestAWholeHelloIsReleasedWhenTheServerHasIt(t *testing.T) {
 	}
 	end := first + uint32(len(hello))
 	s.want(s.server(first, nil), passed)          // acknowledges nothing of it
-	s.want(s.server(end-1, nil), passed)          // all but the last byte
-	s.want(s.server(end-1, []byte("x")), dropped) // and speaks already: no TLS server
-	s.want(s.server(end, []byte("hello")), released)
+	s.want(s.server(end, nil), passed)            // all, and asks for another one, or not
+	s.want(s.server(end-1, []byte("x")), dropped) // speaks ahead of it: no TLS server
+	s.want(s.server(end, serverHello), released)
 	s.wantEmpty()
 	if len(s.events) != 1 || len(s.resets) != 0 {
 		t.Errorf("%d records, resets %v", len(s.events), s.resets)
@@ -260,7 +272,7 @@ func TestPacketsQueuedBehindTheReleaseGoThroughTheTableAgain(t *testing.T) {
 	hello := helloFor("a.example")
 	s.client(first, hello)
 	end := first + uint32(len(hello))
-	s.want(s.server(end, nil), released)
+	s.want(s.server(end, serverHello), released)
 	s.want(s.client(end, []byte("more")), repeated)
 	s.want(s.server(end, []byte("server hello")), repeated)
 	s.h.endBatch()
@@ -279,7 +291,7 @@ func TestPacketsGoThroughTheTableAgainASetNumberOfTimes(t *testing.T) {
 	hello := helloFor("a.example")
 	s.client(first, hello)
 	end := first + uint32(len(hello))
-	s.want(s.server(end, nil), released)
+	s.want(s.server(end, serverHello), released)
 	s.h.tracked = true
 	for range maxAgain {
 		s.want(s.client(end, []byte("more")), repeated)
@@ -330,7 +342,7 @@ func TestHellosInPieces(t *testing.T) {
 						t.Fatalf("piece %d is %s; cut at %v in order %v", id, o, cuts, order)
 					}
 				}
-				s.want(s.server(first+uint32(len(hello)), nil), released)
+				s.want(s.server(first+uint32(len(hello)), serverHello), released)
 			} else {
 				s.wantRecord(flow.NameNotAllowed)
 				last := 0
@@ -481,7 +493,7 @@ func TestOverlapsAreCompared(t *testing.T) {
 		s.want(s.client(first, hello), pending)
 		s.want(s.client(first, hello), pending)
 		s.want(s.client(first+10, hello[10:]), pending)
-		s.want(s.client(first+10, append(bytes.Clone(hello[10:]), "early data"...)), pending)
+		s.want(s.client(first+10, slices.Concat(hello[10:], earlyData)), pending)
 		s.wantRecord(flow.RuleMatched)
 	})
 	t.Run("another-hello-in-its-place-(B09)", func(t *testing.T) {
@@ -538,7 +550,7 @@ func TestADecoyBelowTheStreamIsNotJudged(t *testing.T) {
 		s := newStage(t)
 		s.handshake(first)
 		s.want(s.client(first-1, append([]byte{0}, decoy...)), pending)
-		s.want(s.server(first+uint32(len(decoy)), nil), released)
+		s.want(s.server(first+uint32(len(decoy)), serverHello), released)
 		if len(s.h.begun.by) != 0 {
 			t.Errorf("%d beginnings are kept", len(s.h.begun.by))
 		}
@@ -564,7 +576,7 @@ func TestADecoyBelowTheStreamIsNotJudged(t *testing.T) {
 	})
 }
 
-func TestAServerThatNeverAcknowledges(t *testing.T) {
+func TestAServerThatNeverAnswers(t *testing.T) {
 	s := newStage(t)
 	s.client(first, helloFor("a.example"))
 	s.pass(pendingTime - time.Millisecond)
@@ -654,7 +666,7 @@ func TestNoAllocs(t *testing.T) {
 	hello := helloFor("a.example")
 	out := tcp(clientEnd, serverEnd, first, 1, flagACK, hello)
 	syn := tcp(serverEnd, clientEnd, 0, first, flagSYN|flagACK, nil)
-	back := tcp(serverEnd, clientEnd, 1, first+uint32(len(hello)), flagACK, nil)
+	back := tcp(serverEnd, clientEnd, 1, first+uint32(len(hello)), flagACK, serverHello)
 	way := func() {
 		s.h.begun.answer(syn, s.h.now)
 		s.h.packet(1, foreign, out)
@@ -677,7 +689,7 @@ func BenchmarkHello(b *testing.B) {
 	s.h.judge.Record = func(*flowlog.Event) {}
 	hello := helloFor("a.example")
 	out := tcp(clientEnd, serverEnd, first, 1, flagACK, hello)
-	back := tcp(serverEnd, clientEnd, 1, first+uint32(len(hello)), flagACK, nil)
+	back := tcp(serverEnd, clientEnd, 1, first+uint32(len(hello)), flagACK, serverHello)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.h.packet(1, foreign, out)
@@ -693,6 +705,8 @@ func FuzzHold(f *testing.F) {
 	hello := helloFor("a.example")
 	f.Add(tcp(clientEnd, serverEnd, first, 1, flagACK, hello), tcp(serverEnd, clientEnd, 1, first+uint32(len(hello)), flagACK, nil), tcp(clientEnd, serverEnd, first+5, 1, flagACK, hello))
 	f.Add(tcp(clientEnd, serverEnd, first+9, 1, flagACK, hello[9:]), tcp(clientEnd, serverEnd, first, 1, flagACK, hello[:20]), udp(clientEnd, serverEnd, hello))
+	f.Add(tcp(clientEnd, serverEnd, first, 1, flagACK, hello), tcp(serverEnd, clientEnd, 1, first+uint32(len(hello)), flagACK, helloRetry),
+		tcp(clientEnd, serverEnd, first+uint32(len(hello)), 1, flagACK, slices.Concat(changeCipher, hello)))
 	f.Add(tcp(serverEnd, clientEnd, 0, first, flagSYN|flagACK, nil), tcp(clientEnd, serverEnd, first-9, 1, flagACK, hello), tcp(clientEnd, serverEnd, first, 1, flagACK, hello))
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
 		s := newStage(t)

@@ -43,7 +43,6 @@ type opening struct {
 	window  uint32 // how many bytes the client may send, as later segments say it: shifted by scale
 	scale   uint8
 	stamped bool
-	stamp   uint32 // of its clock
 }
 
 // openingOf reads a server's answer to a SYN.
@@ -52,7 +51,7 @@ func openingOf(p *packet) opening {
 	if data := tcpOption(p.options, optScale); len(data) == 1 {
 		o.scale = min(data[0], 14) // RFC 7323 section 2.3
 	}
-	o.stamp, o.stamped = stampOf(p.options)
+	_, _, o.stamped = stampsOf(p.options)
 	return o
 }
 
@@ -65,13 +64,14 @@ func (o opening) stamps(own, echo uint32) *stamps {
 	return &stamps{own, echo}
 }
 
-// stampOf returns what a timestamp option says of its sender's clock.
-func stampOf(options []byte) (stamp uint32, ok bool) {
+// stampsOf returns what a timestamp option says of its sender's clock, and what that
+// has last heard of the other's.
+func stampsOf(options []byte) (own, echo uint32, ok bool) {
 	data := tcpOption(options, optStamps)
 	if len(data) != 8 {
-		return 0, false
+		return 0, 0, false
 	}
-	return binary.BigEndian.Uint32(data), true
+	return binary.BigEndian.Uint32(data), binary.BigEndian.Uint32(data[4:]), true
 }
 
 // tcpOption returns the data of the first option of a kind, nil when there is

@@ -36,7 +36,7 @@ func (m Marks) Mask() uint32 {
 func (m Marks) Released() uint32 { return m.bit(0) }
 
 // Pending marks a flow whose hello is verified and on its way: it is released
-// when the server has acknowledged it.
+// when the server has answered it.
 func (m Marks) Pending() uint32 { return m.bit(1) }
 
 // Denied marks a packet that is to be refused, and a TCP connection whose release

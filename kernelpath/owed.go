@@ -18,7 +18,7 @@ const (
 	// waits longer than ackTime.
 	ackFrom = 8
 	ackTime = 200 * time.Millisecond
-	// resendTime is how long a server may take to acknowledge what we owe, at first;
+	// resendTime is how long a server may take to answer what we owe, at first;
 	// each time that it does not, it is twice as long (RFC 6298 section 5.5).
 	resendTime = 300 * time.Millisecond
 	// resendSize is what fits into every path: the least MTU of IPv6 without headers.
@@ -33,8 +33,11 @@ type owed struct {
 	due    time.Time
 	after  time.Duration // from one time that the server is sent the hello to the next
 	server opening
-	window uint16 // the client's, as it says it
-	stamp  uint32 // of the client's clock
+	// As the client says them: its window, what it expects of the server next, its
+	// clock, and what it last heard of the server's.
+	window      uint16
+	ack         uint32
+	stamp, echo uint32
 }
 
 // isDue reports whether it is time to speak.
@@ -52,8 +55,8 @@ func (o *owed) judged(now time.Time) {
 // much of it there was before.
 func (h *hold) partial(key flowKey, held *heldFlow, before int, p *packet) {
 	o := &held.owed
-	o.window = p.window
-	o.stamp, _ = stampOf(p.options)
+	o.window, o.ack = p.window, p.ack
+	o.stamp, o.echo, _ = stampsOf(p.options)
 	if o.any || held.segments >= ackFrom || len(held.prefix()) == before {
 		h.acknowledge(key, held)
 	} else {
@@ -80,24 +83,24 @@ func (h *hold) acknowledge(key flowKey, held *heldFlow) {
 	}
 	o.any, o.server = true, server
 	h.inject(segment{
-		src: key.dst, dst: key.src, seq: server.next, ack: held.base + uint32(n), flags: flagACK,
+		src: key.dst, dst: key.src, seq: o.ack, ack: held.base + uint32(n), flags: flagACK,
 		window: uint16((server.window - min(uint32(n), server.window)) >> server.scale),
-		stamps: server.stamps(server.stamp, o.stamp),
+		stamps: server.stamps(o.echo, o.stamp),
 	})
 }
 
-// resend sends a judged hello again that the server has not acknowledged and the
+// resend sends a judged hello again that the server has not answered and the
 // client believes to be there.
 func (h *hold) resend(key flowKey, held *heldFlow) {
 	o := &held.owed
 	o.after *= 2
 	o.due = h.now.Add(o.after)
-	hello := held.prefix()
+	hello := held.prefix()[:held.passed]
 	for at := 0; at < len(hello); at += resendSize {
 		h.inject(segment{
-			src: key.src, dst: key.dst, seq: held.base + uint32(at), ack: o.server.next, flags: flagACK | flagPSH,
+			src: key.src, dst: key.dst, seq: held.base + uint32(at), ack: o.ack, flags: flagACK | flagPSH,
 			window: o.window, payload: hello[at:min(at+resendSize, len(hello))],
-			stamps: o.server.stamps(o.stamp, o.server.stamp),
+			stamps: o.server.stamps(o.stamp, o.echo),
 		})
 	}
 }

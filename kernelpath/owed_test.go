@@ -31,7 +31,7 @@ func stampOption(own, echo uint32) []byte {
 // bytes, which later segments count in 128.
 func answered(t *testing.T) *stage {
 	s := newStage(t)
-	answer := withOptions(tcp(serverEnd, clientEnd, 0xffffffff, first, flagSYN|flagACK, nil),
+	answer := withOptions(tcp(serverEnd, clientEnd, 0, first, flagSYN|flagACK, nil),
 		append(stampOption(7000, 50), 2, 4, 5, 0xb4, optScale, 3, 7, optNop))
 	binary.BigEndian.PutUint16(answer[34:], 64_000)
 	s.h.begun.answer(answer, s.h.now)
@@ -40,7 +40,7 @@ func answered(t *testing.T) *stage {
 
 // stamped queues a segment of the client with a timestamp.
 func (s *stage) stamped(seq uint32, stamp uint32, payload []byte) string {
-	raw := withOptions(tcp(clientEnd, serverEnd, seq, 0, flagACK, nil), stampOption(stamp, 7000))
+	raw := withOptions(tcp(clientEnd, serverEnd, seq, 1, flagACK, nil), stampOption(stamp, 7000))
 	raw = append(raw, payload...)
 	binary.BigEndian.PutUint16(raw[2:], uint16(len(raw)))
 	binary.BigEndian.PutUint16(raw[34:], 501)
@@ -58,7 +58,7 @@ func TestAClientWithManySegmentsIsToldThatTheyHaveArrived(t *testing.T) {
 		t.Fatalf("said %+v", s.said)
 	}
 	got := s.said[0]
-	if got.src != serverEnd || got.dst != clientEnd || got.flags != flagACK || got.seq != 0 || got.ack != first+8 || got.window != (64_000-8)>>7 ||
+	if got.src != serverEnd || got.dst != clientEnd || got.flags != flagACK || got.seq != 1 || got.ack != first+8 || got.window != (64_000-8)>>7 ||
 		len(got.payload) != 0 || got.stamps == nil || *got.stamps != (stamps{7000, 107}) {
 		t.Errorf("said %+v with stamps %+v", got, got.stamps)
 	}
@@ -122,7 +122,7 @@ func TestWhatTheClientWasToldIsOwedToTheServer(t *testing.T) {
 		s.pass(time.Millisecond)
 		var stream []byte
 		for _, g := range s.said {
-			if g.src != clientEnd || g.dst != serverEnd || g.seq != first+uint32(len(stream)) || g.ack != 0 || g.window != 501 ||
+			if g.src != clientEnd || g.dst != serverEnd || g.seq != first+uint32(len(stream)) || g.ack != 1 || g.window != 501 ||
 				g.stamps == nil || *g.stamps != (stamps{300, 7000}) || len(g.payload) > resendSize {
 				t.Fatalf("time %d: said %+v", i, g)
 			}
@@ -133,7 +133,7 @@ func TestWhatTheClientWasToldIsOwedToTheServer(t *testing.T) {
 		}
 		s.said = nil
 	}
-	s.want(s.server(first+uint32(len(hello)), nil), released)
+	s.want(s.server(first+uint32(len(hello)), serverHello), released)
 	s.pass(time.Minute)
 	if len(s.said) != 0 {
 		t.Errorf("behind the release: said %+v", s.said)
@@ -171,11 +171,11 @@ func TestOptionsThatAreNone(t *testing.T) {
 		"none": nil, "end first": append([]byte{optEnd}, stampOption(1, 2)...), "no length": {optStamps}, "length 0": {optStamps, 0, 0, 0},
 		"length 1": {optStamps, 1, 0, 0}, "past the end": {optStamps, 10, 0, 0}, "too short": {optStamps, 4, 0, 0},
 	} {
-		if stamp, ok := stampOf(options); ok {
+		if stamp, _, ok := stampsOf(options); ok {
 			t.Errorf("%s: got %d", about, stamp)
 		}
 	}
-	if stamp, ok := stampOf(append([]byte{2, 4, 5, 0xb4}, stampOption(1, 2)...)); !ok || stamp != 1 {
-		t.Errorf("got %d, %t", stamp, ok)
+	if own, echo, ok := stampsOf(append([]byte{2, 4, 5, 0xb4}, stampOption(1, 2)...)); !ok || own != 1 || echo != 2 {
+		t.Errorf("got %d, %d, %t", own, echo, ok)
 	}
 }

@@ -35,7 +35,7 @@ func TestTheAnswerToASynAgainChangesNothing(t *testing.T) {
 	hello := helloFor("a.example")
 	s.want(s.client(first, hello), pending)
 	s.handshake(first)
-	s.want(s.server(first+uint32(len(hello)), nil), released)
+	s.want(s.server(first+uint32(len(hello)), serverHello), released)
 }
 
 // TestUrgentDataIsNoPartOfAHello: the server would read the stream without it.

@@ -45,7 +45,7 @@ func TestOneSourceKeepsNoOtherOut(t *testing.T) {
 	s.events = nil
 	s.want(s.client(first+700, hello[700:]), pending)
 	s.wantRecord(flow.RuleMatched)
-	s.want(s.server(first+uint32(len(hello)), nil), released)
+	s.want(s.server(first+uint32(len(hello)), serverHello), released)
 	s.events = nil
 	s.pass(helloTime)
 	s.wantEmpty()
@@ -90,7 +90,7 @@ func TestHellosOnTheirWayAreBounded(t *testing.T) {
 	if s.h.judged.taken > pendingRoom || len(s.h.flows) > pendingRoom {
 		t.Errorf("%d flows are on their way", len(s.h.flows))
 	}
-	s.want(s.server(first+uint32(len(hello)), nil), released)
+	s.want(s.server(first+uint32(len(hello)), serverHello), released)
 }
 
 // A source that only opens connections takes no other's: without the answer to

@@ -22,9 +22,9 @@
 // owner publishes: that is translated, and marked released, by its first packet
 // (publish.go). Inside and outside may be one interface (sides.go).
 //
-// A hello that is verified marks its flow pending; the flow is released when
-// the server acknowledges the whole hello, so what was verified is what the
-// server got.
+// A hello that is verified marks its flow pending; the flow is released when the
+// server answers behind the whole hello, so what was verified is what the server got,
+// and does not ask for another one, which would be verified in its turn.
 package kernelpath
 
 import (
@@ -251,14 +251,17 @@ func (b *table) steer() {
 		b.rule("steer", inFrom(name), packetMark(m.Mask()), setPacketMark(m.Mask(), 0))
 	}
 	// A SYN may open a new connection in an entry of conntrack that is about to
-	// end, and that must not inherit what the last one has proved.
+	// end, and that must not inherit what the last one has proved. Where that is still
+	// open, a verdict may be under way that marks the entry: chain hello sends the SYN
+	// behind it.
 	insides := b.eachSide(b.fromInside, b.cfg.Inside)
 	for _, inside := range insides {
 		b.rule("steer", inside, l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
-			ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
+			ctMark(m.Released()|m.Denied()), setCtMark(m.Mask(), 0))
 	}
 	// What is released needs no more than the filter's first rule.
 	b.rule("steer", ctMark(m.Released()), accept())
+	b.forged()
 	b.tooMany()
 	for _, inside := range insides {
 		b.rule("steer", inside, l4proto(unix.IPPROTO_TCP), transparentSocket(), setPacketMark(m.Mask(), m.Proxied()), accept())
@@ -266,6 +269,22 @@ func (b *table) steer() {
 	for _, f := range []family{ipv4, ipv6} {
 		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["proxied"+f.name]),
 			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
+	}
+}
+
+// forged drops what comes from inside in the name of somebody who is not there: this
+// host would answer it by itself, with all that a ping says, or with what it refuses,
+// and so to whoever the source names. In audit mode it is as any other stranger; with
+// one interface nobody can tell it from what comes from outside.
+func (b *table) forged() {
+	if b.cfg.Audit || b.cfg.single() {
+		return
+	}
+	for _, f := range []family{ipv4, ipv6} {
+		somebody := exprs{f.load(f.saddr, reg), cmp(expr.CmpOpNeq, make([]byte, f.size))} // as who has no address yet is not
+		forged := join(inFrom(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], true), somebody, noWayBack())
+		b.rule("steer", forged, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logNoWayBack))
+		b.rule("steer", forged, count(counterDenied), drop())
 	}
 }
 
@@ -321,10 +340,12 @@ func (b *table) fromCluster() {
 		b.strangers()
 	}
 	b.onePath()
+	for _, f := range []family{ipv4, ipv6} {
+		b.stranger(f, logSource)
+	}
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMP), goTo("icmp"))
 	b.rule("from_cluster", l4proto(unix.IPPROTO_ICMPV6), goTo("icmp"))
 	for _, f := range []family{ipv4, ipv6} {
-		b.stranger(f, logSource)
 		b.rule("from_cluster", f.match(), f.between(b.sets["address"+f.name]), goTo("by_address"))
 		b.rule("from_cluster", f.match(), f.bound(b.sets["raw"+f.name]), jump("raw"))
 		b.rule("from_cluster", f.match(), f.bound(b.sets["tls"+f.name]), goTo("hello"))
@@ -349,6 +370,7 @@ func (b *table) fromCluster() {
 	// the one that would be judged.
 	b.refused("hello", logUrgent, tcpFlags(flagURG, flagURG))
 	b.rule("hello", hasPayload(), b.queue())
+	b.rule("hello", ctMark(m.Pending()), tcpFlags(flagSYN|flagACK|flagRST, flagSYN), b.queue())
 	b.rule("hello", accept())
 
 	b.icmp()
@@ -366,9 +388,12 @@ func (b *table) toCluster() {
 		b.rule("to_cluster", f.match(), l4proto(unix.IPPROTO_TCP), ctReply(), tcpFlags(flagSYN|flagACK|flagRST, flagSYN|flagACK),
 			f.answering(b.sets["tls"+f.name]), logTo(b.cfg.LogGroup+1, ""))
 	}
-	b.rule("to_cluster", ctMark(m.Pending()), ctReply(), b.queue())
+	// An acknowledgement alone goes on below.
+	for _, says := range []exprs{hasPayload(), tcpFlags(flagRST, flagRST)} {
+		b.rule("to_cluster", ctMark(m.Pending()), l4proto(unix.IPPROTO_TCP), ctReply(), says, b.queue())
+	}
 	// Released by another processor since the first rule looked, and not pending any
-	// more: what the server says behind its acknowledgement would get lost.
+	// more: what the server says behind its first bytes would get lost.
 	b.rule("to_cluster", ctMark(m.Released()), accept())
 	if b.cfg.Audit {
 		b.answersPass()
@@ -415,8 +440,8 @@ func (b *table) icmp() {
 
 // stranger refuses what is not from the cluster, or in audit mode lets it pass. An
 // answer goes to whoever the source names and quotes what the packet says, so it must
-// not lead out: who is not behind the inside gets none, and with one interface nobody
-// does.
+// not lead out: who is not behind the inside got none already (forged), and with one
+// interface nobody does.
 func (b *table) stranger(f family, prefix string) {
 	source := join(f.match(), f.source(b.sets["sources"+f.name], true))
 	if b.cfg.Audit && !isRefused(prefix) {
@@ -428,7 +453,6 @@ func (b *table) stranger(f family, prefix string) {
 		b.rule("from_cluster", source, count(counterDenied), drop())
 		return
 	}
-	b.rule("from_cluster", source, noWayBack(), count(counterDenied), drop())
 	b.rule("from_cluster", source, goTo("reject"))
 }
 

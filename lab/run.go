@@ -202,6 +202,9 @@ type attempt struct {
 // attempt tries every form of w at once, each with a nonce of its own. What it returns is
 // about the first that came out as it must not, or about all.
 func (e *Env) attempt(ctx context.Context, w Way) (a attempt) {
+	if e.Lab.opt.Single {
+		w.Tries = slices.DeleteFunc(slices.Clone(w.Tries), func(t Try) bool { return t.TwoSides })
+	}
 	all := make([]attempt, len(w.Tries))
 	var wg sync.WaitGroup
 	for i, t := range w.Tries {

@@ -37,6 +37,9 @@ type Try struct {
 	// Single is what is recorded in place of Want where inside and outside are one
 	// interface; nil: the same.
 	Single []flow.Reason
+	// TwoSides says that it can only be held where inside and outside are two
+	// interfaces; with one, it is not tried.
+	TwoSides bool
 	// Do tries it and reports whether any payload of it reached a server that it
 	// was not allowed to reach, with what happened in a few words. err is for what
 	// kept it from being tried at all.

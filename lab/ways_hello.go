@@ -35,7 +35,39 @@ var allowedNameElsewhere = []Try{{
 }}
 
 var otherNameOnSharedAddress = []Try{
-	saidThere("", []flow.Reason{flow.NameNotAllowed}, refusedHello),
+	saidThere("in the first hello", []flow.Reason{flow.NameNotAllowed}, refusedHello),
+	inSecondHello("in the hello that the server asks for", flow.NameNotAllowed, true),
+	inSecondHello("in a second hello ahead of the question", flow.MalformedHello, false),
+}
+
+// inSecondHello is the try of a refused name in another hello behind one with an
+// allowed name and without a key, for which a server asks (HelloRetryRequest, RFC 8446
+// section 4.1.4). Go's server then ends the handshake; others serve the second name.
+func inSecondHello(what string, want flow.Reason, turns bool) Try {
+	return Try{What: what, Want: []flow.Reason{want}, Do: func(ctx context.Context, e *Env) (bool, string, error) {
+		allowed, at, err := e.Shared(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		first, err := client.Hello(client.TLS{Classical: true}, allowed)
+		if err == nil {
+			first, err = client.WithExtension(first, client.ExtKeyShare, []byte{0, 0})
+		}
+		if err != nil {
+			return false, "", err
+		}
+		second, err := refusedHello(e, "")
+		if err != nil {
+			return false, "", err
+		}
+		second = slices.Concat([]byte{20, 3, 3, 0, 1, 1}, second) // behind a change_cipher_spec record
+		chunks := [][]byte{first, second}
+		if !turns {
+			chunks = [][]byte{slices.Concat(first, second)}
+		}
+		e.proxied = true // the first one may arrive
+		return e.Say(ctx, client.Raw{To: at, Chunks: chunks, Turns: turns, Listen: time.Second})
+	}}
 }
 
 var noServerName = []Try{

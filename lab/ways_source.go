@@ -39,6 +39,7 @@ var spoofed = []Try{
 		}
 		return netip.MustParseAddr("192.0.2.9")
 	}, nodeSide),
+	answeredElsewhere("a closed port of the gateway's, that would tell the attacker"),
 	injected("the node's own address, arriving outside", func(e *Env) netip.Addr { return e.Source }, internetSide),
 }
 
@@ -70,20 +71,38 @@ func injected(what string, source func(e *Env) netip.Addr, side int) Try {
 		i := client.Injection{
 			Dev: dev, Next: next, From: netip.AddrPortFrom(from, uint16(1024+rand.IntN(30000))), To: netip.AddrPortFrom(to, 9000), Data: nonceBytes(e),
 		}
-		var h client.Heard
-		if err := at.Call(ctx, "inject", i, &h); err != nil {
-			return false, "", err
-		}
-		if h.Error != "" {
-			return false, "", errors.New(h.Error)
-		}
-		e.flows = append(e.flows, triedFlow{"udp", i.From, i.To})
-		if leaked, detail = e.Leaked(ctx); !leaked {
-			detail = "silence"
-		}
-		return leaked, detail, nil
+		return e.inject(ctx, at, i)
 	}
 	return t
+}
+
+// inject lays a datagram on a wire and reports whether anything of it arrived anywhere.
+func (e *Env) inject(ctx context.Context, at *Agent, i client.Injection) (leaked bool, detail string, err error) {
+	var h client.Heard
+	if err := at.Call(ctx, "inject", i, &h); err != nil {
+		return false, "", err
+	}
+	if h.Error != "" {
+		return false, "", errors.New(h.Error)
+	}
+	e.flows = append(e.flows, triedFlow{"udp", i.From, i.To})
+	if leaked, detail = e.Leaked(ctx); !leaked {
+		detail = "silence"
+	}
+	return leaked, detail, nil
+}
+
+// answeredElsewhere is the try of a datagram to the gateway itself, in the name of the
+// attacker: whoever refuses it quotes it to him.
+func answeredElsewhere(what string) Try {
+	return Try{What: what, Want: []flow.Reason{flow.SourceNotAllowed}, TwoSides: true, Do: func(ctx context.Context, e *Env) (leaked bool, detail string, err error) {
+		p := &e.Lab.Plan
+		i := client.Injection{
+			Dev: nodeLink, Next: p.Gateway, From: netip.AddrPortFrom(p.Attacker, uint16(1024+rand.IntN(30000))),
+			To: netip.AddrPortFrom(p.Gateway, 9999), Data: nonceBytes(e),
+		}
+		return e.inject(ctx, e.Lab.Node, i)
+	}}
 }
 
 // unseen is an address of the cluster that its nodes hide behind their own, or

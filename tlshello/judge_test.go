@@ -96,27 +96,33 @@ func firstBytes(config *tls.Config) []byte {
 	return w.out.Bytes()
 }
 
-// resumption returns the first bytes of a client that has been there before.
-func resumption(version uint16) ([]byte, error) {
+// selfSigned returns a certificate for resumed.example.
+func selfSigned() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return tls.Certificate{}, err
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"resumed.example"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, err
+		return tls.Certificate{}, err
 	}
 	cert, err := x509.ParseCertificate(der)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: cert}, err
+}
+
+// resumption returns the first bytes of a client that has been there before.
+func resumption(version uint16) ([]byte, error) {
+	cert, err := selfSigned()
 	if err != nil {
 		return nil, err
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(cert)
+	roots.AddCert(cert.Leaf)
 	client := &tls.Config{ServerName: "resumed.example", RootCAs: roots, MaxVersion: version,
 		CurvePreferences: []tls.CurveID{tls.X25519}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
-	server := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	server := &tls.Config{Certificates: []tls.Certificate{cert}}
 
 	near, far := net.Pipe()
 	done := make(chan error, 1)

@@ -120,12 +120,16 @@ func TestAGoClientWithAPostQuantumHello(t *testing.T) {
 func TestOpenSSL(t *testing.T) {
 	need(t, "openssl")
 	s := withGateway(t, example(t, "seed.yaml"))
-	connect := func(name string) lab.Result {
+	connect := func(name string, more ...string) lab.Result {
 		return s.run("sh", "-c", "echo Q | timeout 10 openssl s_client -connect mcr.microsoft.com:443 -servername "+name+
-			" -CAfile "+s.CAFile()+" -verify_return_error -brief 2>&1")
+			" -CAfile "+s.CAFile()+" -verify_return_error -brief "+strings.Join(more, " ")+" 2>&1")
 	}
 	if r := connect("mcr.microsoft.com"); r.Code != 0 || !bytes.Contains(r.Stdout, []byte("CONNECTION ESTABLISHED")) {
 		t.Errorf("openssl to an allowed name ended with %d: %s", r.Code, r.Stdout)
+	}
+	// The server has no X448, and asks for another hello.
+	if r := connect("mcr.microsoft.com", "-msg", "-groups", "X448:X25519"); r.Code != 0 || bytes.Count(r.Stdout, []byte("ClientHello")) != 2 {
+		t.Errorf("openssl with two hellos ended with %d: %s", r.Code, r.Stdout)
 	}
 	if r := connect("example.com"); r.Code == 0 {
 		t.Errorf("openssl with a refused name passed: %s", r.Stdout)

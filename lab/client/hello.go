@@ -13,6 +13,7 @@ import (
 // Extensions that hellos are changed in (IANA TLS ExtensionType Values).
 const (
 	ExtServerName     = 0
+	ExtKeyShare       = 51
 	ExtEncryptedHello = 0xfe0d // RFC 9849
 )
 

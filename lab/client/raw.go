@@ -27,6 +27,7 @@ type Raw struct {
 	Delay  time.Duration  `json:"delay,omitempty"`  // between chunks; 2 ms when 0
 	Listen time.Duration  `json:"listen,omitempty"` // for answers after the last chunk; 500 ms when 0
 	First  bool           `json:"first,omitempty"`  // waits for the server to speak before the first chunk, within Listen
+	Turns  bool           `json:"turns,omitempty"`  // waits for the server to speak before each chunk but the first, within Listen
 	Lost   []int          `json:"lost,omitempty"`   // of the chunks, those whose first copy no router forwards, so that they arrive behind later ones
 	Decoys []Decoy        `json:"decoys,omitempty"` // sent before the first chunk, over TCP and IPv4
 }
@@ -78,11 +79,17 @@ func Say(ctx context.Context, r Raw) (h Heard) {
 	defer func() { _ = c.Close() }()
 	h.Connected = true
 	buf := make([]byte, 64<<10)
-	if r.First {
+	hear := func() error {
 		_ = c.SetReadDeadline(time.Now().Add(r.Listen))
 		n, err := c.Read(buf)
 		h.Data = append(h.Data, buf[:n]...)
 		if err != nil && !isTimeout(err) {
+			return err
+		}
+		return nil
+	}
+	if r.First {
+		if err := hear(); err != nil {
 			return fail(err)
 		}
 	}
@@ -94,6 +101,11 @@ func Say(ctx context.Context, r Raw) (h Heard) {
 	for i, b := range r.Chunks {
 		if i > 0 {
 			time.Sleep(r.Delay)
+		}
+		if i > 0 && r.Turns {
+			if err := hear(); err != nil {
+				return fail(err)
+			}
 		}
 		n, err := r.write(c, i, b)
 		h.Sent += n
