@@ -55,7 +55,7 @@ func (j *judge) serve(ctx context.Context, t *proxypath.Tunnel) {
 			return
 		}
 	}
-	t.Release(f, d)
+	t.Release(ctx, f, d)
 }
 
 // authority decides about what a request names. The flow that is allowed says

@@ -35,7 +35,7 @@ func (s *session) letPass(ctx context.Context) {
 		return
 	}
 	s.begin(s.wanted())
-	s.splice(s.wanted())
+	s.splice(ctx, s.wanted())
 }
 
 // recordRefused records what goes no further in audit mode either.

@@ -93,7 +93,7 @@ func (t *Tunnel) Answer() bool {
 // it has left. Where there is no valid one, reason says why, and seen is what
 // stands there.
 func (t *Tunnel) HelloName() (name dnsname.Name, seen []byte, reason flow.Reason, detail string) {
-	return t.s.helloName()
+	return t.s.helloName(false)
 }
 
 // Hides reports whether the hello, whose name is allowed, may have another one
@@ -114,11 +114,11 @@ func (t *Tunnel) Cut(f flow.Flow, d flow.Decision, raw []byte, detail string) {
 
 // Release records that f is allowed, sends what was held and passes everything
 // on until both sides have ended, one fails, or nothing moves for long.
-func (t *Tunnel) Release(f flow.Flow, d flow.Decision) {
+func (t *Tunnel) Release(ctx context.Context, f flow.Flow, d flow.Decision) {
 	if now := t.s.enter(f); now.Verdict != flow.Allow {
 		t.Cut(f, now, nil, rulesChanged)
 		return
 	}
 	t.s.record(f, d, nil, "")
-	t.s.splice(f)
+	t.s.splice(ctx, f)
 }

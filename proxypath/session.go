@@ -28,9 +28,11 @@ type session struct {
 	dst     netip.AddrPort // where the client wanted to go; zero when it will say so
 	crowded bool           // there is no room for it, and audit mode lets it pass
 	ech     bool           // the client's hello is as one with another name inside
-	served  int            // requests that were answered by a server
-	moved   atomic.Uint64
-	cancel  context.CancelFunc // ends this session alone
+	// helloLen is how many bytes there are at hand up to the end of the client's hello.
+	helloLen int
+	served   int // requests that were answered by a server
+	moved    atomic.Uint64
+	cancel   context.CancelFunc // ends this session alone
 
 	server *stream // nil while there is none; its conn is also in mu's care
 	name   dnsname.Name

@@ -5,15 +5,12 @@ package proxypath
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/echprobe"
 	"github.com/sallyport/sallyport/flow"
-	"github.com/sallyport/sallyport/tlshello"
 )
 
 // recordHandshake is the first byte of a TLS stream, and of no request (RFC 8446
@@ -32,7 +29,7 @@ func (s *session) isTLS() bool {
 // strict serves a connection whose stream is TLS: it is here because some name
 // that leads to its address has a rule that is strict. The name in the
 // ClientHello is resolved again, and what that gives is dialled, whatever address
-// the client has chosen. The bytes pass unread behind that.
+// the client has chosen. The bytes pass unread behind the server's first ones.
 func (s *session) strict(ctx context.Context) {
 	f := s.wanted()
 	f.App = flow.TLS
@@ -41,7 +38,7 @@ func (s *session) strict(ctx context.Context) {
 			s.client.reset()
 		}
 	}
-	name, seen, reason, detail := s.helloName()
+	name, seen, reason, detail := s.helloName(false)
 	if ctx.Err() != nil {
 		return // was cut
 	}
@@ -77,7 +74,7 @@ func (s *session) strict(ctx context.Context) {
 		return
 	}
 	s.record(f, d, nil, "")
-	s.splice(f)
+	s.splice(ctx, f)
 }
 
 // hides reports whether the client's hello, whose name is allowed, may have another
@@ -91,52 +88,4 @@ func (s *session) hides(ctx context.Context, name dnsname.Name) (hides bool, why
 	defer cancel()
 	a, why := s.p.cfg.ECH(ctx, s.src.Addr(), s.addr, name)
 	return a != echprobe.Ignored, why
-}
-
-// helloName returns the name in the client's ClientHello. Where there is no valid
-// one, reason says why, and seen is what stands there. Whether it may hide another
-// one depends on the server: see hides.
-func (s *session) helloName() (name dnsname.Name, seen []byte, reason flow.Reason, detail string) {
-	h, reason, detail := s.hello()
-	switch {
-	case reason == flow.AddressAsName || reason == flow.InvalidName:
-		return name, h.Name, reason, ""
-	case reason != flow.NotDecided:
-		return name, nil, reason, detail
-	case h.DraftECH:
-		return name, nil, flow.EncryptedHello, echprobe.Draft
-	case h.ECH && s.p.cfg.ECH == nil:
-		return name, nil, flow.EncryptedHello, ""
-	}
-	s.ech = h.ECH
-	name, err := dnsname.Parse(string(h.Name))
-	if err != nil {
-		return name, h.Name, flow.InvalidName, ""
-	}
-	return name, nil, flow.NotDecided, ""
-}
-
-// hello holds what the client sends until its ClientHello is whole, or cannot
-// become one any more. The hello aliases what is held.
-func (s *session) hello() (h tlshello.Hello, reason flow.Reason, detail string) {
-	until := time.Now().Add(s.p.cfg.Limits.Hello)
-	scratch := make([]byte, tlshello.MaxBytes)
-	for {
-		more := true
-		if held := s.client.data(); len(held) > 0 {
-			if h, more, reason = tlshello.Read(held, scratch); !more {
-				return h, reason, ""
-			}
-		}
-		err := s.client.fill(until, firstBuffer)
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return h, flow.HelloTimeout, ""
-		case len(s.client.data()) == 0:
-			return h, flow.NotTLS, "the client ended the connection and sent nothing"
-		default:
-			return h, flow.MalformedHello, "the connection ended within the ClientHello"
-		}
-	}
 }

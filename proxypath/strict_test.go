@@ -39,6 +39,9 @@ func strictlyIn(t *testing.T, limits Limits, audit bool) *rig {
 	return r
 }
 
+// early is what a client may say behind its hello before the server has answered.
+const early = "\x14\x03\x03\x00\x01\x01\x17\x03\x03\x00\x0aearly data"
+
 func TestAStrictRuleDialsWhatTheNameResolvesTo(t *testing.T) {
 	for about, tt := range map[string]struct {
 		name string
@@ -58,7 +61,7 @@ func TestAStrictRuleDialsWhatTheNameResolvesTo(t *testing.T) {
 			})
 			heard := make(chan string, 1)
 			r.ServeRaw(tt.to, func(c net.Conn, br *bufio.Reader) {
-				b := make([]byte, len(hello)+4)
+				b := make([]byte, len(hello)+len(early))
 				if _, err := io.ReadFull(br, b); err != nil {
 					t.Error(err)
 				}
@@ -70,21 +73,21 @@ func TestAStrictRuleDialsWhatTheNameResolvesTo(t *testing.T) {
 				r.Send(c, string(hello[i:min(i+100, len(hello))]))
 				time.Sleep(time.Millisecond)
 			}
-			r.Send(c, "more")
+			r.Send(c, early)
 			if err := c.CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
 			if got, err := io.ReadAll(br); err != nil || string(got) != "answer" {
 				t.Errorf("the client got %q, %v", got, err)
 			}
-			if got := <-heard; got != string(hello)+"more" {
+			if got := <-heard; got != string(hello)+early {
 				t.Errorf("the server got %d bytes that are not those of the client", len(got))
 			}
 			e := r.wantOne(flow.RuleMatched)
 			if e.Flow.Dst != tt.to || e.Flow.Proof != flow.ByResolvedSNI || e.Flow.App != flow.TLS || e.Flow.Name.String() != tt.name {
 				t.Errorf("record %+v", e.Flow)
 			}
-			if end := r.WantClosed(1)[0]; end.Tuple.Dst.Addr() != tt.to || end.BytesOut != uint64(len(hello)+4) || end.BytesIn != 6 {
+			if end := r.WantClosed(1)[0]; end.Tuple.Dst.Addr() != tt.to || end.BytesOut != uint64(len(hello)+len(early)) || end.BytesIn != 6 {
 				t.Errorf("end %+v", end)
 			}
 		})

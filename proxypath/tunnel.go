@@ -5,10 +5,12 @@ package proxypath
 
 import (
 	"context"
+	"io"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
 	"github.com/sallyport/sallyport/httphead"
+	"github.com/sallyport/sallyport/tlshello"
 )
 
 // tunnel serves a connection that a rule about its address allows. Such a rule
@@ -27,18 +29,29 @@ func (s *session) tunnel(ctx context.Context, f flow.Flow, d flow.Decision) {
 		return
 	}
 	s.record(f, d, nil, "")
-	s.splice(f)
+	s.splice(ctx, f)
 }
 
 // splice passes everything between client and server until both have ended, one
 // fails, or no byte moves for Limits.Stall. What ended on one side ends on the
-// other, and the way back stays open. The flow is the one under way.
-func (s *session) splice(f flow.Flow) {
+// other, and the way back stays open. Behind a name in a ClientHello no other hello
+// passes that was not judged. The flow is the one under way.
+func (s *session) splice(ctx context.Context, f flow.Flow) {
 	client, server := s.client, s.server
 	out, in := server.sent, client.sent
-	half := func(dst, src *stream) {
-		// Whatever is at hand is the first of it.
-		if err := pass(dst, src, 0, httphead.Body{Kind: httphead.UntilClose}); err != nil {
+	outwards, inwards := func() error { return nil }, func() error { return nil }
+	if f.Proof == flow.ByResolvedSNI || f.Proof == flow.ByConnect {
+		replies := make(chan tlshello.Reply, 1)
+		outwards = func() error { return s.shakeHands(ctx, f, replies) }
+		inwards = func() error { return s.listen(ctx, replies) }
+	}
+	half := func(dst, src *stream, first func() error) {
+		err := first()
+		if err == nil {
+			// Whatever is at hand is the first of it.
+			err = pass(dst, src, 0, httphead.Body{Kind: httphead.UntilClose})
+		}
+		if err != nil && err != io.EOF {
 			s.cancel() // also wakes the other half
 			return
 		}
@@ -47,9 +60,9 @@ func (s *session) splice(f flow.Flow) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		half(server, client)
+		half(server, client, outwards)
 	}()
-	half(client, server)
+	half(client, server, inwards)
 	<-done
 	s.begin(flow.Flow{})
 	s.p.cfg.End(flowlog.Closed{
