@@ -138,6 +138,8 @@ func (v *validator) from(list texts, key string) netset.Set {
 			v.add(t.place, key, "", "%v", err)
 		case own.Covers(netset.Of(p)):
 			v.add(t.place, key, "write who is outside", "%s is the cluster's own, and reaches its services without the gateway", p)
+		case netset.Martian().Covers(netset.Of(p)):
+			v.add(t.place, key, "write who is outside", "no host has an address of %s: only a forged packet comes from there", p)
 		default:
 			out = out.Union(netset.Of(p))
 		}

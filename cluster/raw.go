@@ -91,7 +91,7 @@ type rawPublish struct {
 	At     place `json:"-"`
 	Port   text  `json:"port" need:"write for example tcp/443" shape:"^(tcp|udp)/[0-9]+$" doc:"The port of the gateway, such as tcp/443."`
 	To     text  `json:"to" need:"write the address of a load balancer, with :port when it is another one" doc:"Where it leads: an address of loadBalancers, or a private one of an internal load balancer or a node; with a port when it is not the same one."`
-	From   texts `json:"from" need:"write prefixes, or Internet for everybody there" doc:"Who may: prefixes, or Internet for every address that is not private."`
+	From   texts `json:"from" need:"write prefixes, or Internet for everybody there" doc:"Who may: prefixes, or Internet for every public address."`
 	Reason text  `json:"reason" need:"say in one line why it is published" doc:"Why, in one line."`
 }
 

@@ -27,12 +27,7 @@ type validator struct {
 // nowhere holds addresses that neither a subnet nor a server can have, or that
 // no route leads through a gateway to: this network, loopback, link-local with
 // the metadata service, Azure's platform address, multicast and broadcast.
-var nowhere = netset.Of(
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"),
-	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("168.63.129.16/32"),
-	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
-	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
-)
+var nowhere = netset.Martian().Union(netset.OfAddrs(platformResolver.Addr()))
 
 // word reads a value from a vocabulary, or the fallback when none is given.
 func (v *validator) word(t text, key, words, fallback string) string {

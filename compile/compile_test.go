@@ -294,7 +294,7 @@ func TestWhatToPasteFollowsTheCluster(t *testing.T) {
   privateAddress: 10.1.0.4
   publicAddress: 20.1.2.3
   publish:
-  - {port: tcp/443, to: "20.9.9.9:8443", from: [198.51.100.0/24, 10.240.0.0/12], reason: the shop}`)
+  - {port: tcp/443, to: "20.9.9.9:8443", from: [198.51.100.0/24, 10.240.0.0/12, 168.0.0.0/6], reason: the shop}`)
 	i := slices.IndexFunc(p.Advice, func(a program.Advice) bool { return a.ID == "dnat-tcp-443" })
 	if i < 0 {
 		t.Fatal("nothing to paste for the published port")
@@ -307,6 +307,7 @@ func TestWhatToPasteFollowsTheCluster(t *testing.T) {
 	for src, want := range map[string]flow.Decision{
 		"198.51.100.7": {Verdict: flow.Allow, Reason: flow.Published, Rule: "publish-tcp-443"},
 		"198.51.101.7": {Reason: flow.SourceNotAllowed, Rule: "publish-tcp-443"},
+		"169.254.0.1":  {Reason: flow.SourceNotAllowed, Rule: "publish-tcp-443"}, // which no host out there has
 		"10.240.0.4":   {Reason: flow.SourceNotAllowed, Rule: "publish-tcp-443"}, // the cluster's own, from outside
 	} {
 		f := flow.Flow{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr("10.1.0.4"), Port: 443, Transport: flow.TCP}

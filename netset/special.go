@@ -51,6 +51,13 @@ func Never() Set {
 	)
 }
 
+// Martian returns the addresses that no packet from another network has as its
+// source: this network, loopback, link-local with the metadata service, multicast and
+// broadcast (RFC 1812 section 5.3.7, RFC 4291 section 2.5).
+func Martian() Set {
+	return mustOf("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::/127", "fe80::/10", "ff00::/8")
+}
+
 func mustOf(prefixes ...string) Set {
 	ps := make([]netip.Prefix, len(prefixes))
 	for i, s := range prefixes {
