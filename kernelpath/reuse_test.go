@@ -28,6 +28,21 @@ func TestAConnectionOnTheSamePortsInheritsNothing(t *testing.T) {
 	s.wantEmpty()
 }
 
+// A client may begin where it began before; the server does not, and what it says is
+// not read as what the first one would have said.
+func TestAConnectionThatBeginsAtTheSameNumberInheritsNothing(t *testing.T) {
+	s := newStage(t)
+	s.h.tracked = true
+	s.handshake(first)
+	hello := helloFor("a.example")
+	s.want(s.client(first, hello), pending)
+	s.events = nil
+	s.h.begun.answer(tcp(serverEnd, clientEnd, 5000, first, flagSYN|flagACK, nil), s.h.now)
+	s.want(s.client(first, helloFor("b.example")), denied)
+	s.wantRecord(flow.NameNotAllowed)
+	s.wantEmpty()
+}
+
 func TestTheAnswerToASynAgainChangesNothing(t *testing.T) {
 	s := newStage(t)
 	s.h.tracked = true

@@ -11,11 +11,15 @@
 package proxypath
 
 import (
+	"cmp"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,8 +96,8 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
-	bySource map[netip.Addr]int
-	ended    int // connections that Serve's end cut
+	bySource map[netip.Addr]*list.List // of *session, the oldest first
+	ended    int                       // connections that Serve's end cut
 }
 
 // New returns a proxy for cfg.
@@ -114,7 +118,7 @@ func New(cfg Config) *Proxy {
 		cfg.Path = "proxy"
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
-	return &Proxy{cfg: cfg, sessions: make(map[*session]struct{}), bySource: make(map[netip.Addr]int)}
+	return &Proxy{cfg: cfg, sessions: make(map[*session]struct{}), bySource: make(map[netip.Addr]*list.List)}
 }
 
 // Serve serves the connections of l until ctx ends or l fails. It closes l, cuts
@@ -168,13 +172,29 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 func (p *Proxy) open(conn net.Conn, cancel context.CancelFunc) (s *session, ok bool) {
 	s = newSession(p, conn, cancel)
 	p.mu.Lock()
-	ok = len(p.sessions) < p.cfg.Limits.Connections && p.bySource[s.src.Addr()] < p.cfg.Limits.PerSource
+	own := p.bySource[s.src.Addr()]
+	ok = own == nil || own.Len() < p.cfg.Limits.PerSource
+	var out *session
+	if ok && len(p.sessions) >= p.cfg.Limits.Connections {
+		if !p.cfg.Audit {
+			out = p.crowdOut()
+		}
+		ok = out != nil
+	}
 	s.crowded = !ok && p.cfg.Audit
 	if ok || s.crowded {
 		p.sessions[s] = struct{}{}
-		p.bySource[s.src.Addr()]++
+		if own = p.bySource[s.src.Addr()]; own == nil {
+			own = list.New()
+			p.bySource[s.src.Addr()] = own
+		}
+		s.place = own.PushBack(s)
 	}
 	p.mu.Unlock()
+	if out != nil {
+		out.record(out.wanted(), flow.Decision{Reason: flow.Overload}, nil, "made room for another source's connection to the proxy")
+		out.cancel()
+	}
 	if !ok {
 		s.record(s.wanted(), flow.Decision{Reason: flow.Overload}, nil, "too many connections to the proxy")
 	}
@@ -191,10 +211,39 @@ func (p *Proxy) close(s *session, ended bool) {
 	if ended {
 		p.ended++
 	}
+	p.leave(s)
+}
+
+// leave gives a connection's place back. The caller has the lock, as with crowdOut.
+func (p *Proxy) leave(s *session) {
+	if s.place == nil {
+		return
+	}
 	delete(p.sessions, s)
-	if p.bySource[s.src.Addr()]--; p.bySource[s.src.Addr()] == 0 {
+	own := p.bySource[s.src.Addr()]
+	own.Remove(s.place)
+	s.place = nil
+	if own.Len() == 0 {
 		delete(p.bySource, s.src.Addr())
 	}
+}
+
+// crowdOut takes the place of a connection on which nothing is under way: the oldest
+// of the source with the most connections that has one. It returns nil when there is
+// none. So nobody keeps others out with requests that are never whole.
+func (p *Proxy) crowdOut() *session {
+	sources := slices.SortedFunc(maps.Keys(p.bySource), func(a, b netip.Addr) int {
+		return cmp.Compare(p.bySource[b].Len(), p.bySource[a].Len())
+	})
+	for _, source := range sources {
+		for x := p.bySource[source].Front(); x != nil; x = x.Next() {
+			if s := x.Value.(*session); !s.busy() {
+				p.leave(s)
+				return s
+			}
+		}
+	}
+	return nil
 }
 
 // Ended returns how many connections were open when Serve ended, and were cut.

@@ -353,6 +353,32 @@ func TestASweepCutsWhatTheRulesNoLongerAllow(t *testing.T) {
 	}
 }
 
+// Those who hold the most places with nothing to show for it make room for others.
+func TestAFullProxyMakesRoom(t *testing.T) {
+	r := start(t, Limits{Connections: 3})
+	r.ServeHTTP(addrA, echo)
+	dial := func(from string) (net.Conn, *bufio.Reader) {
+		r.Set(func() { r.src = netip.MustParseAddr(from) })
+		c, br := r.Dial()
+		time.Sleep(20 * time.Millisecond) // the proxy takes them in this order
+		return c, br
+	}
+	keeps, keepsBr := dial("10.240.0.88")
+	_, oldest := dial("10.240.0.4")
+	younger, _ := dial("10.240.0.4")
+	r.Send(younger, "GET / HTTP/1.1\r\n") // and never more
+	c, br := dial("10.240.0.77")
+	r.WantReset(oldest)
+	r.Send(c, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+	if res, _ := r.Read(br, "GET"); res.StatusCode != 200 {
+		t.Errorf("a newcomer got %d", res.StatusCode)
+	}
+	r.Send(keeps, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+	if res, _ := r.Read(keepsBr, "GET"); res.StatusCode != 200 {
+		t.Errorf("a source with one connection got %d", res.StatusCode)
+	}
+}
+
 func TestTooManyConnectionsOfOneSource(t *testing.T) {
 	r := start(t, Limits{PerSource: 2})
 	r.ServeHTTP(addrA, echo)

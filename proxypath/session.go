@@ -5,6 +5,7 @@ package proxypath
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"errors"
 	"net"
@@ -33,6 +34,7 @@ type session struct {
 	served   int // requests that were answered by a server
 	moved    atomic.Uint64
 	cancel   context.CancelFunc // ends this session alone
+	place    *list.Element      // in the care of p's lock
 
 	server *stream // nil while there is none; its conn is also in mu's care
 	name   dnsname.Name
@@ -89,6 +91,12 @@ func (s *session) current() (f flow.Flow, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.flow, s.flow.Dst.IsValid()
+}
+
+// busy reports whether a flow is under way.
+func (s *session) busy() bool {
+	_, ok := s.current()
+	return ok
 }
 
 // rulesChanged is the detail of a record of what was allowed a moment before.
