@@ -119,15 +119,20 @@ func (held *heldFlow) add(s span) {
 }
 
 // asked begins again behind the hello, where the one is to come that the server has
-// asked for.
+// asked for. What has passed with the hello stays, also what is behind a hole: the
+// server has it, and it counts when the hole is filled.
 func (held *heldFlow) asked(deadline time.Time) {
 	n := held.hello
-	held.buf = held.buf[:copy(held.buf, held.buf[n:held.passed])]
-	held.have = held.have[:0]
-	if len(held.buf) > 0 {
-		held.have = append(held.have, span{0, len(held.buf)})
+	held.buf = held.buf[:copy(held.buf, held.buf[n:])]
+	held.have[0].lo = n // of the first one, which has the hello
+	for i := range held.have {
+		held.have[i].lo -= n
+		held.have[i].hi -= n
 	}
-	held.base, held.passed, held.hello = held.base+uint32(n), len(held.buf), 0
+	if held.have[0].hi == 0 {
+		held.have = append(held.have[:0], held.have[1:]...)
+	}
+	held.base, held.passed, held.hello = held.base+uint32(n), held.passed-n, 0
 	held.again, held.pending, held.segments, held.deadline, held.owed = true, false, 0, deadline, owed{}
 }
 

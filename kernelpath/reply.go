@@ -113,6 +113,7 @@ func (h *hold) another(key flowKey, held *heldFlow) {
 	h.judged.leave(&held.seat)
 	held.asked(h.now.Add(helloTime))
 	h.undecided.enter(&held.seat, key, held.takes())
+	h.seat(held)
 }
 
 // repeat takes a segment of a flow whose hello is on its way. What it repeats must

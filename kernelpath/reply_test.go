@@ -108,6 +108,29 @@ func TestNoHandshakePassesBeforeTheServerHasAnswered(t *testing.T) {
 		s.want(s.client(end, changeCipher), denied)
 		s.wantEmpty()
 	})
+	t.Run("with a hole ahead of it, ahead of the verdict", func(t *testing.T) {
+		for about, asked := range map[string]bool{"the server has asked": true, "it has not": false} {
+			t.Run(about, func(t *testing.T) {
+				s := newStage(t)
+				s.h.tracked = true
+				s.handshake(first)
+				end := first + uint32(len(hello))
+				s.want(s.client(end+6, other), held)
+				this, others := s.packet(tcp(clientEnd, serverEnd, first, 1, flagACK, hello))
+				s.want(this, pending)
+				if len(others) != 1 || others[1] != pending {
+					t.Fatalf("got %v", others)
+				}
+				if asked {
+					s.want(s.says(0, end, helloRetry), passed)
+					s.want(s.client(end+6, hello), denied) // the server has another one there already
+				} else {
+					s.want(s.client(end, changeCipher), denied)
+				}
+				s.wantEmpty()
+			})
+		}
+	})
 	t.Run("within early data that ends where it says", func(t *testing.T) {
 		s := newStage(t)
 		s.want(s.client(first, slices.Concat(hello, earlyData[:20])), pending)
