@@ -3,7 +3,11 @@
 
 package cluster
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/meant"
+)
 
 // AddOn is an AKS add-on, or a feature like one, that the published list of
 // requirements names. Those it does not name need only the core rows.
@@ -79,7 +83,7 @@ func addOnWords() []string {
 // addOnHint says what to write for s, which is no add-on's name.
 func addOnHint(s string) string {
 	words := addOnWords()
-	if w := nearest(s, words); w != "" {
+	if w := meant.Nearest(s, words); w != "" {
 		meant, _ := ParseAddOn(w)
 		return "did you mean " + string(meant) + "?"
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/internal/meant"
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/portset"
 )
@@ -242,7 +243,7 @@ func (v *validator) source(t text, key string) (s Source, ok bool) {
 	p, err := netset.ParsePrefix(t.s)
 	if err != nil {
 		hint := "write nodes, pods, or a prefix such as 10.240.0.0/24"
-		if w := nearest(t.s, []string{GroupNodes, GroupPods}); w != "" {
+		if w := meant.Nearest(t.s, []string{GroupNodes, GroupPods}); w != "" {
 			err, hint = nil, "did you mean "+w+"?"
 		} else if strings.ContainsAny(t.s, "/:.") {
 			hint = ""

@@ -13,6 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
+
+	"github.com/sallyport/sallyport/internal/meant"
 )
 
 // MaxSize is the longest description that is read, in bytes.
@@ -195,7 +197,7 @@ func (d *decoder) unknown(k *yaml.Node, at place, key string, known []string) {
 	hint := "it may have " + strings.Join(known, ", ")
 	if len(d.list) == maxProblems {
 		hint = ""
-	} else if w := nearest(k.Value, known); w != "" {
+	} else if w := meant.Nearest(k.Value, known); w != "" {
 		hint = "did you mean " + w + "?"
 	}
 	d.add(at, join(key, k.Value), hint, "is not a key of a cluster description")

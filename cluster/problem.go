@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/agext/levenshtein"
+	"github.com/sallyport/sallyport/internal/meant"
 )
 
 // Problem is one thing wrong with a description, and what to type instead.
@@ -131,34 +131,12 @@ func oneLine(s string) string {
 	}, strings.ToValidUTF8(s, "?"))
 }
 
-// nearest returns the word of list that was most likely meant by s, or "".
-func nearest(s string, list []string) string {
-	best, at := "", min(len(s)/3+1, 3)+1
-	for _, w := range list {
-		if strings.EqualFold(squeeze(s), squeeze(w)) {
-			return w
-		}
-		if len(s) > 64 {
-			continue
-		}
-		if d := levenshtein.Distance(strings.ToLower(s), strings.ToLower(w), nil); d < at {
-			best, at = w, d
-		}
-	}
-	return best
-}
-
-// squeeze drops what people write between words.
-func squeeze(s string) string {
-	return strings.NewReplacer("-", "", "_", "", " ", "", ".", "").Replace(s)
-}
-
 // didYouMean is the hint for a word that is not in list.
 func didYouMean(s string, list []string) string {
 	if len(list) == 1 {
 		return "write " + list[0]
 	}
-	if w := nearest(s, list); w != "" {
+	if w := meant.Nearest(s, list); w != "" {
 		return "did you mean " + w + "?"
 	}
 	return "write one of " + strings.Join(list, ", ")

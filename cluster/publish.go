@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/flow"
+	"github.com/sallyport/sallyport/internal/meant"
 	"github.com/sallyport/sallyport/netset"
 )
 
@@ -132,7 +133,7 @@ func (v *validator) from(list texts, key string) netset.Set {
 		}
 		p, err := netset.ParsePrefix(t.s)
 		switch {
-		case err != nil && nearest(t.s, []string{internetWord}) != "":
+		case err != nil && meant.Nearest(t.s, []string{internetWord}) != "":
 			v.add(t.place, key, "did you mean "+internetWord+"?", "%q is neither %s nor a prefix", t.s, internetWord)
 		case err != nil:
 			v.add(t.place, key, "", "%v", err)

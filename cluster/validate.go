@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/dnsname"
+	"github.com/sallyport/sallyport/internal/meant"
 	"github.com/sallyport/sallyport/netset"
 )
 
@@ -63,7 +64,7 @@ func (v *validator) cloud() {
 	cloud, ok := ParseCloud(t.s)
 	if !ok {
 		hint := "write AzureCloud, AzureChinaCloud or AzureUSGovernment, as az cloud show prints"
-		if w := nearest(t.s, cloudSpellings()); w != "" {
+		if w := meant.Nearest(t.s, cloudSpellings()); w != "" {
 			meant, _ := ParseCloud(w)
 			hint = "did you mean " + string(meant) + "?"
 		}
@@ -80,7 +81,7 @@ func (v *validator) location() {
 		return
 	}
 	if !locationShape.MatchString(t.s) {
-		squeezed := strings.ToLower(strings.Join(strings.Fields(squeeze(t.s)), ""))
+		squeezed := strings.ToLower(strings.Join(strings.Fields(meant.Squeeze(t.s)), ""))
 		hint := "write it as az account list-locations prints it, such as westeurope"
 		if locationShape.MatchString(squeezed) {
 			hint = "write " + squeezed

@@ -174,6 +174,11 @@ func (s *server) reload() {
 		s.opt.Log.Error("new rules refused, the old ones stay in force", "err", err)
 		return
 	}
+	if p.Digest() == s.force.Load().program.Digest() {
+		s.exchanges.UpToDate.Store(true)
+		s.opt.Log.Info("rules unchanged", "rules", len(p.Rules))
+		return
+	}
 	s.force.Store(s.forced(p))
 	cut := s.sweep()
 	s.exchanges.Taken.Add(1)

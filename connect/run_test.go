@@ -141,6 +141,8 @@ func TestRunTakesNewRules(t *testing.T) {
 			t.Fatalf("not at once:\n%s", log.String())
 		}
 	}
+	hangup <- syscall.SIGHUP
+	log.want(t, "rules unchanged")
 }
 
 // answering plays a DNS server that gives every name the same addresses.

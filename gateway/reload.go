@@ -4,9 +4,6 @@
 package gateway
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"net/netip"
 	"os"
 	"runtime/debug"
@@ -47,24 +44,11 @@ func (g *Gateway) forced(l Loaded) *inForce {
 	own := l.Program.Resolve.Own.Union(netset.OfAddrs(g.host.own...))
 	resolve := l.Program.Resolve
 	resolve.Own = own
-	in := &inForce{Loaded: l, own: own, resolve: resolve, sources: l.Program.Visible(), digest: digest(l.Program)}
+	in := &inForce{Loaded: l, own: own, resolve: resolve, sources: l.Program.Visible(), digest: l.Program.Digest()}
 	if g.opt.Audit {
 		in.digest += " audit" // what passed in this mode proved nothing
 	}
 	return in
-}
-
-// digest names a set of rules: two programs with one digest decide alike.
-func digest(p *program.Program) string {
-	h := sha256.New()
-	for _, r := range p.Rules {
-		fmt.Fprintf(h, "%s|%s|%s|%s|%s|%s|%d|%t\n", r.ID, r.Pattern, r.Prefixes, r.Protocol, r.Ports, r.Sources, r.Until.Unix(), r.Strict)
-	}
-	for _, x := range p.Published {
-		fmt.Fprintf(h, "%s|%s|%s\n", x.ID, x.To, x.From)
-	}
-	fmt.Fprintf(h, "%+v %s", p.Resolve, p.Visible())
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // reload exchanges the rules. Rules that cannot be loaded, or that the kernel

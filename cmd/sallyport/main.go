@@ -14,7 +14,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/agext/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -22,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/catalog"
 	"github.com/sallyport/sallyport/cluster"
 	"github.com/sallyport/sallyport/compile"
+	"github.com/sallyport/sallyport/internal/meant"
 	"github.com/sallyport/sallyport/lab"
 	"github.com/sallyport/sallyport/program"
 )
@@ -129,18 +129,18 @@ Exit codes: 0 yes, 1 no (findings, denied, different), 2 bad usage or input,
 
 // meantFlag says which flag of c was meant by one that it does not have, "" when
 // none is near.
-func meantFlag(c *cobra.Command, err error) (text string) {
+func meantFlag(c *cobra.Command, err error) string {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
 		return ""
 	}
-	name, least := unknown.GetSpecifiedName(), 3 // as many letters may differ, and one less
-	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if d := levenshtein.Distance(name, f.Name, nil); d < least && len(name) > 2 {
-			least, text = d, "did you mean --"+f.Name+"?"
-		}
-	})
-	return text
+	var flags []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
+	name := unknown.GetSpecifiedName()
+	if flag := meant.Nearest(name, flags); flag != "" && len(name) > 2 {
+		return "did you mean --" + flag + "?"
+	}
+	return ""
 }
 
 // clusterFlag adds --cluster, whose default is the file in the current folder,
