@@ -67,9 +67,9 @@ const (
 	EncryptedHello      // the ClientHello may hide another server name, and its server knows how (ECH)
 	NotTLS              // the first bytes are not a ClientHello
 	NotHTTP             // the first bytes are not an HTTP request
-	MalformedHello      // the ClientHello breaks its own format
+	MalformedHello      // the ClientHello breaks its own format, or more of a handshake follows before the server has answered
 	HelloTooLong        // the ClientHello passed 16 KiB, 64 segments or 16 records
-	HelloTimeout        // the ClientHello was not whole in time
+	HelloTimeout        // the ClientHello was not whole, or not answered, in time
 	OverlapMismatch     // segments of the ClientHello overlap with different bytes
 	AmbiguousHost       // the request names its host in two ways or none
 	MalformedRequest    // the request breaks HTTP in a way that two readers may read differently
@@ -150,9 +150,9 @@ var reasonTexts = [numReasons]string{
 	EncryptedHello:      "the ClientHello may hide another server name from us, and not from its server",
 	NotTLS:              "the first bytes are not a TLS ClientHello",
 	NotHTTP:             "the first bytes are not an HTTP request",
-	MalformedHello:      "the ClientHello is malformed",
+	MalformedHello:      "the ClientHello is malformed, or more follows it too early",
 	HelloTooLong:        "the ClientHello is longer or in more pieces than the gateway holds",
-	HelloTimeout:        "the ClientHello was not complete in time",
+	HelloTimeout:        "the ClientHello was not complete, or not answered, in time",
 	OverlapMismatch:     "segments of the ClientHello overlap with different bytes",
 	AmbiguousHost:       "the request does not name its host exactly once",
 	MalformedRequest:    "the request is malformed",

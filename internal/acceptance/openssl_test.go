@@ -59,8 +59,8 @@ func opensslServer(t *testing.T, options ...string) (s *site, at netip.Addr) {
 	return s, at
 }
 
-// shape returns a ClientHello with a share for one group, and no other group.
-func shape(t *testing.T, name string, shares bool) []byte {
+// clientHello returns a hello of TLS 1.3, with a key share or without.
+func clientHello(t *testing.T, name string, shares bool) []byte {
 	t.Helper()
 	hello, err := client.Hello(client.TLS{Classical: true}, name)
 	if err == nil && !shares {
@@ -94,7 +94,7 @@ func TestTheHelloThatOpenSSLAsksFor(t *testing.T) {
 			name     string
 			answered bool
 		}{{"odd.example.net", true}, {"evil.example", false}} {
-			first, second := shape(t, "odd.example.net", false), shape(t, row.name, true)
+			first, second := clientHello(t, "odd.example.net", false), clientHello(t, row.name, true)
 			h, err := s.Say(t.Context(), client.Raw{
 				To: netip.AddrPortFrom(at, port), Turns: true, Listen: time.Second,
 				Chunks: [][]byte{first, slices.Concat([]byte{20, 3, 3, 0, 1, 1}, second)},
