@@ -198,10 +198,6 @@ func (h *hold) datagram(id, mark uint32, p *packet) {
 // connect judges the first segment of a TCP flow to an address that some name
 // leads to without any first bytes to read.
 func (h *hold) connect(id, mark uint32, p *packet) {
-	if !h.reopen(keyOf(p), p.seq) {
-		h.drop(id, mark)
-		return
-	}
 	f := flowOf(p)
 	d, _ := h.judge.binding(&f, h.now)
 	switch {

@@ -165,22 +165,6 @@ func (h *hold) current(key flowKey, begin firsts, known bool) *heldFlow {
 	return nil
 }
 
-// reopen takes note of a SYN in an entry of conntrack that may have been pending. It
-// reports false when the flow before it was just released: the verdict is on its way
-// that marks the entry, and the next SYN finds the mark and clears it. A SYN of the
-// pending connection itself, which the network has brought twice, changes nothing.
-func (h *hold) reopen(key flowKey, seq uint32) bool {
-	for _, released := range [...]map[flowKey]uint8{h.fresh, h.recent} {
-		if _, ok := released[key]; ok {
-			return false
-		}
-	}
-	if held := h.flows[key]; held != nil && (!held.fixed || held.begin.client != seq+1) {
-		h.discard(key, held)
-	}
-	return true
-}
-
 // stillAllowed judges a flow again whose hello is on its way, by rules that have
 // taken the place of those that let it through. A flow that they refuse is denied.
 func (h *hold) stillAllowed(key flowKey, held *heldFlow) bool {

@@ -185,32 +185,3 @@ func TestAServerThatAnswersTooLateHasARecord(t *testing.T) {
 	s.want(s.server(first+uint32(len(hello)), serverHello), dropped)
 	s.wantRecord(flow.HelloTimeout)
 }
-
-func TestASynBehindAReleaseWaitsForItsMark(t *testing.T) {
-	s := newStage(t)
-	s.handshake(first)
-	hello := helloFor("a.example")
-	syn := tcp(clientEnd, serverEnd, 77, 0, flagSYN, nil)
-	s.want(s.client(first, hello), pending)
-	s.want(s.server(first+uint32(len(hello)), serverHello), released)
-	this, _ := s.packet(syn)
-	s.want(this, dropped)
-	for range 2 {
-		s.pass(lateTime)
-		s.h.endBatch()
-	}
-	this, _ = s.packet(syn)
-	s.want(this, passed)
-}
-
-func TestASynInAPendingFlowGivesItUp(t *testing.T) {
-	s := newStage(t)
-	s.h.tracked = true
-	s.handshake(first)
-	hello := helloFor("a.example")
-	s.want(s.client(first, hello), pending)
-	this, _ := s.packet(tcp(clientEnd, serverEnd, 77, 0, flagSYN, nil))
-	s.want(this, passed)
-	s.wantEmpty()
-	s.want(s.server(first+uint32(len(hello)), serverHello), denied)
-}

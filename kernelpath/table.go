@@ -251,13 +251,18 @@ func (b *table) steer() {
 		b.rule("steer", inFrom(name), packetMark(m.Mask()), setPacketMark(m.Mask(), 0))
 	}
 	// A SYN may open a new connection in an entry of conntrack that is about to
-	// end, and that must not inherit what the last one has proved. Where that is still
-	// open, a verdict may be under way that marks the entry: chain hello sends the SYN
-	// behind it.
+	// end, and that must not inherit what the last one has proved. In a pending entry
+	// a verdict may be under way that marks it released, and would do so behind the SYN:
+	// there it has to come again. That rule is the first, since pending becomes released
+	// and not the other way round.
 	insides := b.eachSide(b.fromInside, b.cfg.Inside)
 	for _, inside := range insides {
-		b.rule("steer", inside, l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN),
-			ctMark(m.Released()|m.Denied()), setCtMark(m.Mask(), 0))
+		syn := join(inside, l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN))
+		if !b.cfg.Audit {
+			b.rule("steer", syn, ctMark(m.Pending()), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logState))
+			b.rule("steer", syn, ctMark(m.Pending()), count(counterInvalid), drop())
+		}
+		b.rule("steer", syn, ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
 	}
 	// What is released needs no more than the filter's first rule.
 	b.rule("steer", ctMark(m.Released()), accept())
@@ -370,7 +375,6 @@ func (b *table) fromCluster() {
 	// the one that would be judged.
 	b.refused("hello", logUrgent, tcpFlags(flagURG, flagURG))
 	b.rule("hello", hasPayload(), b.queue())
-	b.rule("hello", ctMark(m.Pending()), tcpFlags(flagSYN|flagACK|flagRST, flagSYN), b.queue())
 	b.rule("hello", accept())
 
 	b.icmp()

@@ -18,31 +18,28 @@ import (
 	"github.com/sallyport/sallyport/lab/client"
 )
 
-const onePort443, onePort8543 = `
+const onePort, morePorts = `
 - {id: odd, name: odd.example.net, ports: https, reason: test}
 `, `
 - {id: odd, name: odd.example.net, ports: [https, https/8543], reason: test}
 - {id: careful, name: odd.example.net, ports: https/8544, strict: true, reason: test}
 `
 
-// opensslServer is openssl as a server at ports of one name, behind a gateway.
-func opensslServer(t *testing.T, options ...string) (s *site, at netip.Addr) {
+// oddServer is a server of a name's at some ports of which the lab knows nothing,
+// behind a gateway. command starts one, in a folder for its files.
+func oddServer(t *testing.T, command func(s *site, listen string) []string) (s *site, at netip.Addr) {
 	t.Helper()
-	need(t, "openssl")
 	text := example(t, "seed.yaml")
-	s = newSite(t, text+onePort443, nil)
-	s.write(text + onePort8543) // of which the internet knows nothing
+	s = newSite(t, text+onePort, nil)
+	s.write(text + morePorts)
 	s.start()
 	a, err := s.Ask(t.Context(), client.Question{Name: "odd.example.net"})
 	if err != nil || len(a.Addrs) == 0 {
 		t.Fatalf("%+v %v", a, err)
 	}
 	at = a.Addrs[0]
-	key, cert := filepath.Join(s.Dir, "server.key"), filepath.Join(s.Dir, "server.pem")
-	s.script(s.Internet.Agent, "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=odd.example.net -days 2 -keyout "+key+" -out "+cert+" 2>/dev/null")
 	for _, port := range []int{8543, 8544} {
-		argv := append([]string{"openssl", "s_server", "-accept", fmt.Sprintf("%s:%d", at, port), "-key", key, "-cert", cert, "-quiet"}, options...)
-		if _, err := s.Internet.Start(t.Context(), lab.Cmd{Argv: argv}); err != nil {
+		if _, err := s.Internet.Start(t.Context(), lab.Cmd{Argv: command(s, fmt.Sprintf("%s:%d", at, port))}); err != nil {
 			t.Fatal(err)
 		}
 		connect := fmt.Sprintf("exec 3<>/dev/tcp/%s/%d", at, port)
@@ -52,11 +49,21 @@ func opensslServer(t *testing.T, options ...string) (s *site, at netip.Addr) {
 		}
 		for deadline := time.Now().Add(10 * time.Second); !ready(); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatal("openssl s_server does not start")
+				t.Fatal("the server does not start")
 			}
 		}
 	}
 	return s, at
+}
+
+// openssl starts openssl as a server.
+func openssl(t *testing.T, options ...string) func(s *site, listen string) []string {
+	need(t, "openssl")
+	return func(s *site, listen string) []string {
+		key, cert := filepath.Join(s.Dir, "server.key"), filepath.Join(s.Dir, "server.pem")
+		s.script(s.Internet.Agent, "[ -e "+key+" ] || openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=odd.example.net -days 2 -keyout "+key+" -out "+cert+" 2>/dev/null")
+		return append([]string{"openssl", "s_server", "-accept", listen, "-key", key, "-cert", cert, "-quiet"}, options...)
+	}
 }
 
 // clientHello returns a hello of TLS 1.3, with a key share or without.
@@ -88,7 +95,7 @@ func serverHellos(b []byte) (n int) {
 // OpenSSL does not compare the server name of the hello that it asks for with the
 // first one's: it serves whichever host that names.
 func TestTheHelloThatOpenSSLAsksFor(t *testing.T) {
-	s, at := opensslServer(t)
+	s, at := oddServer(t, openssl(t))
 	for _, port := range []uint16{8543, 8544} { // the packet path, and the strict one
 		for _, row := range []struct {
 			name     string
@@ -110,7 +117,7 @@ func TestTheHelloThatOpenSSLAsksFor(t *testing.T) {
 }
 
 func TestLawfulHandshakesWithOpenSSL(t *testing.T) {
-	s, at := opensslServer(t, "-early_data", "-groups", "P-384:X25519", "-num_tickets", "1")
+	s, at := oddServer(t, openssl(t, "-early_data", "-groups", "P-384:X25519", "-num_tickets", "1"))
 	data, session := filepath.Join(s.Dir, "early"), filepath.Join(s.Dir, "session")
 	write(t, data, []byte("GET / HTTP/1.0\r\n\r\n"))
 	for _, port := range []int{8543, 8544} {
@@ -128,4 +135,24 @@ func TestLawfulHandshakesWithOpenSSL(t *testing.T) {
 			t.Errorf("port %d: early data: %s", port, out)
 		}
 	}
+}
+
+// A SYN in the entry of a flow whose hello is on its way may open a connection there,
+// and the verdict that is still to come would release that one.
+func TestASynWaitsWhileAHelloIsOnItsWay(t *testing.T) {
+	need(t, "perl")
+	s, at := oddServer(t, func(_ *site, listen string) []string {
+		return []string{"perl", "-MIO::Socket::INET", "-e",
+			`$s = IO::Socket::INET->new(Listen => 9, LocalAddr => $ARGV[0], ReuseAddr => 1) or die; while ($c = $s->accept) { push @kept, $c }`, listen}
+	})
+	to := netip.AddrPortFrom(at, 8543)
+	h, err := s.Say(t.Context(), client.Raw{To: to, Chunks: [][]byte{clientHello(t, "odd.example.net", true)}})
+	if err != nil || h.Error != "" {
+		t.Fatalf("%+v %v", h, err)
+	}
+	s.awaitRecord("the hello", func(r lab.Record) bool { return r.Source == h.Local.String() && r.Verdict == "allow" })
+	if _, err := s.Forge(t.Context(), client.Segment{From: h.Local, To: to, Seq: 77, Flags: client.SYN}); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitRecord("the SYN", func(r lab.Record) bool { return r.Source == h.Local.String() && r.Reason == "out-of-state" })
 }
