@@ -17,10 +17,21 @@ type begin struct {
 	seq    uint32
 	server opening
 	until  time.Time
-	// refused says that the flow was denied: what was on its way by then is
-	// nothing new, and gets neither a room nor a record.
-	refused bool
+	fate   fate
 }
+
+// fate is what has become of a flow whose beginning is known.
+type fate uint8
+
+const (
+	open fate = iota // nothing of it has passed, or it is held
+	// forgotten: something of it has passed, and nobody knows any more what. Whatever
+	// came in its place would be judged with other bytes than the server has.
+	forgotten
+	// refused: what was on its way by then is nothing new, and gets neither a room nor
+	// a record.
+	refused
+)
 
 // begins says where streams begin, as their servers see it, of flows whose server
 // has answered the SYN. Without it a client could have a hello judged that lies
@@ -142,16 +153,16 @@ func (b *begins) answer(raw []byte, now time.Time) {
 // Another connection on the same ports has others: the server's are its own choice.
 type firsts struct{ client, server uint32 }
 
-// of returns where the streams of a flow begin, if that is known, and whether the
-// flow was denied.
-func (b *begins) of(key flowKey) (at firsts, refused, known bool) {
+// of returns where the streams of a flow begin, if that is known, and what has become
+// of it.
+func (b *begins) of(key flowKey) (at firsts, what fate, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	x := b.by[key]
 	if x == nil {
-		return firsts{}, false, false
+		return firsts{}, open, false
 	}
-	return firsts{x.seq, x.server.next}, x.refused, true
+	return firsts{x.seq, x.server.next}, x.fate, true
 }
 
 // server returns how the server of a flow answered its SYN.
@@ -170,7 +181,16 @@ func (b *begins) refuse(key flowKey) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if x := b.by[key]; x != nil {
-		x.refused = true
+		x.fate = refused
+	}
+}
+
+// lost notes that it is forgotten what has passed of the connection that begins there.
+func (b *begins) lost(key flowKey, at firsts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if x := b.by[key]; x != nil && x.fate == open && at == (firsts{x.seq, x.server.next}) {
+		x.fate = forgotten
 	}
 }
 
@@ -190,7 +210,7 @@ func (b *begins) note(key flowKey, seq uint32, server opening, until time.Time) 
 		}
 	}
 	if x.seq != seq || x.server.next != server.next {
-		x.refused = false
+		x.fate = open
 	}
 	x.seq, x.server, x.until = seq, server, until
 }

@@ -219,16 +219,18 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 		h.pass(id, mark, 0)
 		return
 	}
-	begin, refused, known := h.begun.of(key)
+	begin, what, known := h.begun.of(key)
 	held := h.current(key, begin, known)
 	switch {
 	case held == nil && !known && h.again(key, id, mark):
 		return
+	case held == nil && what == refused:
+		h.pass(id, mark, h.denied())
+		return
+	case held == nil && what == forgotten:
+		h.late(key, id, mark, "the gateway does not know any more what the server has of it")
+		return
 	case held == nil:
-		if refused {
-			h.pass(id, mark, h.denied())
-			return
-		}
 		held = h.take(key, p.seq)
 		if known {
 			held.base, held.begin, held.fixed = begin.client, begin, true
@@ -464,7 +466,7 @@ func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte, d
 		}
 	}
 	h.reset(key, held.base)
-	if held.passed > 0 {
+	if held.passed > 0 || held.again {
 		h.reset(key, held.base+uint32(held.passed))
 	}
 	h.give(key, held)
@@ -554,6 +556,9 @@ func (h *hold) take(key flowKey, seq uint32) *heldFlow {
 
 // give forgets a flow and keeps its buffers for the next one.
 func (h *hold) give(key flowKey, held *heldFlow) {
+	if held.passed > 0 || held.again {
+		h.begun.lost(key, held.begin)
+	}
 	if held.stray {
 		h.waiting--
 	}

@@ -43,7 +43,7 @@ func (s *serverStream) read(p *packet, each func(tlshello.Reply)) {
 // reply takes a packet of the server of a flow whose hello is on its way.
 func (h *hold) reply(id, mark uint32, p *packet) {
 	key := keyOfReply(p)
-	begin, refused, known := h.begun.of(key)
+	begin, what, known := h.begun.of(key)
 	held := h.current(key, begin, known)
 	switch {
 	case held == nil && !known && h.again(key, id, mark):
@@ -54,8 +54,11 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 		}
 	case p.payloadBytes == 0:
 		h.pass(id, mark, 0)
-	case held == nil && known && !refused:
-		h.late(key, id, mark, p)
+	case held == nil && what == forgotten:
+		if !h.audit && h.inject != nil {
+			h.inject(segment{src: key.dst, dst: key.src, seq: p.seq, flags: flagRST})
+		}
+		h.late(key, id, mark, "the server answered too late")
 	case held == nil || !held.pending && !held.again:
 		h.drop(id, mark)
 	case held.pending && int32(p.ack-held.base)-int32(held.hello) < 0:
@@ -97,14 +100,11 @@ func (h *hold) answer(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	h.give(key, held)
 }
 
-// late refuses a flow whose server answers when nobody knows any more what it answers:
-// the flow had its time, or lost its place.
-func (h *hold) late(key flowKey, id, mark uint32, p *packet) {
-	h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil, "the server answered too late")
+// late refuses a flow that goes on when nobody knows any more what has passed of it:
+// it had its time, or lost its place.
+func (h *hold) late(key flowKey, id, mark uint32, detail string) {
+	h.record(flowOfKey(key), key.src.Port(), flow.Decision{Reason: flow.HelloTimeout}, nil, detail)
 	h.begun.refuse(key)
-	if !h.audit && h.inject != nil {
-		h.inject(segment{src: key.dst, dst: key.src, seq: p.seq, flags: flagRST})
-	}
 	h.pass(id, mark, h.denied())
 }
 
@@ -121,8 +121,8 @@ func (h *hold) another(key flowKey, held *heldFlow) {
 // begins there.
 func (h *hold) repeat(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	off, passed := int(int32(p.seq-held.base)), held.passed
-	if off > passed || off+len(p.payload) > tlshello.MaxStream {
-		h.drop(id, mark) // until what is ahead of it, or the server's answer, has come
+	if off > passed || off+len(p.payload) > tlshello.MaxStream || off+len(p.payload) <= 0 {
+		h.drop(id, mark) // until what is ahead of it, or the server's answer, has come; or what the server had long ago
 		return
 	}
 	reason := flow.OverlapMismatch

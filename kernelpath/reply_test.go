@@ -185,3 +185,36 @@ func TestAServerThatAnswersTooLateHasARecord(t *testing.T) {
 	s.want(s.server(first+uint32(len(hello)), serverHello), dropped)
 	s.wantRecord(flow.HelloTimeout)
 }
+
+// What has passed of a flow and is forgotten must not be judged again with other bytes
+// in its place: the server may have some of the first and take the rest.
+func TestAFlowOfWhichSomethingHasPassedIsNotJudgedAnew(t *testing.T) {
+	hello := helloFor("a.example")
+	end := first + uint32(len(hello))
+	for about, forget := range map[string]func(s *stage){
+		"it had its time":      func(s *stage) { s.pass(pendingTime) },
+		"it lost its place":    func(s *stage) { s.h.give(s.h.judged.last(), s.h.flows[s.h.judged.last()]) },
+		"the server resets it": func(s *stage) { s.packet(tcp(serverEnd, clientEnd, 1, end, flagRST, nil)) },
+		"the server had asked for another hello, and there was no room": func(s *stage) {
+			s.want(s.says(0, end, helloRetry), passed)
+			key := s.h.undecided.last()
+			s.h.crowdOut(key, s.h.flows[key])
+		},
+	} {
+		t.Run(about, func(t *testing.T) {
+			s := newStage(t)
+			s.h.tracked = true
+			s.handshake(first)
+			s.want(s.client(first, hello), pending)
+			forget(s)
+			s.events = nil
+			s.want(s.client(first, helloFor("a.example")), denied)
+			s.wantRecord(flow.HelloTimeout)
+			s.want(s.server(end, serverHello), dropped)
+			s.wantEmpty()
+
+			s.handshake(first + 9) // another connection
+			s.want(s.client(first+9, hello), pending)
+		})
+	}
+}

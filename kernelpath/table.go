@@ -212,7 +212,7 @@ func (b *table) addChains() {
 	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied, counterTooMany} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd", "multipath"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd", "multipath", "no_address"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -286,11 +286,20 @@ func (b *table) forged() {
 		return
 	}
 	for _, f := range []family{ipv4, ipv6} {
-		somebody := exprs{f.load(f.saddr, reg), cmp(expr.CmpOpNeq, make([]byte, f.size))} // as who has no address yet is not
-		forged := join(inFrom(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], true), somebody, noWayBack())
+		nobody := exprs{f.load(f.saddr, reg), cmp(expr.CmpOpEq, make([]byte, f.size))}
+		b.rule("steer", inFrom(b.cfg.Inside), f.match(), nobody, goTo("no_address"))
+		forged := join(inFrom(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], true), noWayBack())
 		b.rule("steer", forged, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logNoWayBack))
 		b.rule("steer", forged, count(counterDenied), drop())
 	}
+	// Who has no address yet may ask for one (RFC 2131 section 4.1), look for routers and
+	// for others who have it, and say what groups it is in (RFC 4861 section 4, RFC 3590).
+	b.rule("no_address", l4proto(unix.IPPROTO_UDP), dport(67), accept())
+	for _, t := range icmpType(131, 132, 133, 135, 143) {
+		b.rule("no_address", l4proto(unix.IPPROTO_ICMPV6), t, accept())
+	}
+	b.rule("no_address", limit(logRate, logBurst), logTo(b.cfg.LogGroup, logNoWayBack))
+	b.rule("no_address", count(counterDenied), drop())
 }
 
 // input closes our own ports, and no other, to the outside: the resolver and the

@@ -91,8 +91,9 @@ func readHello(held, scratch []byte, again bool) (h tlshello.Hello, more bool, r
 // that has answered, and the one that it asks for must name the same host.
 
 // listen passes on what the server says until it is known that it asks for no other
-// hello any more, and tells replies what is known, ahead of the client.
-func (s *session) listen(ctx context.Context, replies chan<- tlshello.Reply) error {
+// hello any more, and tells replies what is known, ahead of the client, as long as deaf
+// is open.
+func (s *session) listen(ctx context.Context, replies chan<- tlshello.Reply, deaf <-chan struct{}) error {
 	defer close(replies)
 	var known tlshello.Replies
 	for {
@@ -108,6 +109,7 @@ func (s *session) listen(ctx context.Context, replies chan<- tlshello.Reply) err
 			}
 			select {
 			case replies <- reply:
+			case <-deaf:
 			case <-ctx.Done():
 				return ctx.Err()
 			}

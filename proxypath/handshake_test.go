@@ -131,3 +131,22 @@ func TestAServerThatEndsBehindTheHello(t *testing.T) {
 		t.Errorf("end %+v", end)
 	}
 }
+
+// A client that ends its side within the handshake leaves nobody waiting.
+func TestASessionWhoseClientHasEndedItsSideEnds(t *testing.T) {
+	for range 20 {
+		r := strictly(t, Limits{})
+		hello := proxytest.Hello(t, "a.example")
+		r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+			_, _ = io.ReadAll(br)
+			_, _ = io.WriteString(c, helloRetry()+helloRetry()+helloRetry()+helloRetry()+helloRetry()+"\x15\x03\x03\x00\x02\x02\x28")
+		})
+		c, br := r.Dial()
+		r.Send(c, string(hello)+early)
+		_ = c.CloseWrite()
+		if b, err := io.ReadAll(br); err != nil || len(b) != 5*len(helloRetry())+7 {
+			t.Fatalf("the client got %d bytes, %v", len(b), err)
+		}
+		r.WantClosed(1)
+	}
+}

@@ -177,7 +177,7 @@ func (p *Proxy) open(conn net.Conn, cancel context.CancelFunc) (s *session, ok b
 	var out *session
 	if ok && len(p.sessions) >= p.cfg.Limits.Connections {
 		if !p.cfg.Audit {
-			out = p.crowdOut()
+			out = p.crowdOut(s.src.Addr())
 		}
 		ok = out != nil
 	}
@@ -228,10 +228,11 @@ func (p *Proxy) leave(s *session) {
 	}
 }
 
-// crowdOut takes the place of a connection on which nothing is under way: the oldest
-// of the source with the most connections that has one. It returns nil when there is
-// none. So nobody keeps others out with requests that are never whole.
-func (p *Proxy) crowdOut() *session {
+// crowdOut takes a connection's place for one from a source. It is one on which nothing
+// is under way: the oldest of the source with the most connections that has one. Where
+// there is none, it is the oldest of the source with the most, if that has more than
+// the newcomer's would. It returns nil when it has not.
+func (p *Proxy) crowdOut(newcomer netip.Addr) *session {
 	sources := slices.SortedFunc(maps.Keys(p.bySource), func(a, b netip.Addr) int {
 		return cmp.Compare(p.bySource[b].Len(), p.bySource[a].Len())
 	})
@@ -243,7 +244,16 @@ func (p *Proxy) crowdOut() *session {
 			}
 		}
 	}
-	return nil
+	most, own := p.bySource[sources[0]], 1
+	if l := p.bySource[newcomer]; l != nil {
+		own = l.Len() + 1
+	}
+	if most.Len() <= own {
+		return nil
+	}
+	s := most.Front().Value.(*session)
+	p.leave(s)
+	return s
 }
 
 // Ended returns how many connections were open when Serve ended, and were cut.

@@ -379,6 +379,26 @@ func TestAFullProxyMakesRoom(t *testing.T) {
 	}
 }
 
+func TestAFullProxyMakesRoomAlsoWhereAllAreBusy(t *testing.T) {
+	r := start(t, Limits{Connections: 3})
+	r.ServeHTTP(addrA, echo)
+	var hog []*bufio.Reader
+	for range 3 {
+		c, br := r.Dial()
+		r.Send(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000\r\n\r\nx")
+		hog = append(hog, br)
+		time.Sleep(50 * time.Millisecond)
+	}
+	r.Recorded(3)
+	r.Set(func() { r.src = netip.MustParseAddr("10.240.0.77") })
+	c, br := r.Dial()
+	r.Send(c, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+	if res, _ := r.Read(br, "GET"); res.StatusCode != 200 {
+		t.Errorf("a newcomer got %d", res.StatusCode)
+	}
+	r.WantReset(hog[0])
+}
+
 func TestTooManyConnectionsOfOneSource(t *testing.T) {
 	r := start(t, Limits{PerSource: 2})
 	r.ServeHTTP(addrA, echo)

@@ -41,9 +41,12 @@ func (s *session) splice(ctx context.Context, f flow.Flow) {
 	out, in := server.sent, client.sent
 	outwards, inwards := func() error { return nil }, func() error { return nil }
 	if f.Proof == flow.ByResolvedSNI || f.Proof == flow.ByConnect {
-		replies := make(chan tlshello.Reply, 1)
-		outwards = func() error { return s.shakeHands(ctx, f, replies) }
-		inwards = func() error { return s.listen(ctx, replies) }
+		replies, deaf := make(chan tlshello.Reply, 4), make(chan struct{})
+		outwards = func() error {
+			defer close(deaf)
+			return s.shakeHands(ctx, f, replies)
+		}
+		inwards = func() error { return s.listen(ctx, replies, deaf) }
 	}
 	half := func(dst, src *stream, first func() error) {
 		err := first()
