@@ -30,7 +30,7 @@ type row struct {
 }
 
 var layout = []row{
-	{name: "engine", packages: []string{"internal/interval", "internal/linefile", "internal/brief"}, why: "ranges of anything, lines of anything in a file, and any error in one line"},
+	{name: "engine", packages: []string{"internal/interval", "internal/linefile", "internal/brief", "internal/meant"}, why: "ranges of anything, lines of anything in a file, any error in one line, and which word was meant"},
 	{
 		name: "algebra", packages: []string{"dnsname", "netset", "portset", "nameset", "flowset"},
 		also: map[string][]string{"nameset": {"dnsname"}, "flowset": {"dnsname", "netset", "portset", "nameset"}},
