@@ -84,8 +84,8 @@ func addOnWords() []string {
 func addOnHint(s string) string {
 	words := addOnWords()
 	if w := meant.Nearest(s, words); w != "" {
-		meant, _ := ParseAddOn(w)
-		return "did you mean " + string(meant) + "?"
+		addOn, _ := ParseAddOn(w)
+		return "did you mean " + string(addOn) + "?"
 	}
 	return "write one of " + strings.Join(words[:len(addOnSpellings)], ", ") +
 		"; leave out any other, since the core rows cover it"

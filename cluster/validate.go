@@ -65,8 +65,8 @@ func (v *validator) cloud() {
 	if !ok {
 		hint := "write AzureCloud, AzureChinaCloud or AzureUSGovernment, as az cloud show prints"
 		if w := meant.Nearest(t.s, cloudSpellings()); w != "" {
-			meant, _ := ParseCloud(w)
-			hint = "did you mean " + string(meant) + "?"
+			near, _ := ParseCloud(w)
+			hint = "did you mean " + string(near) + "?"
 		}
 		v.add(t.place, "cloud", hint, "%q is not a cloud", t.s)
 	}

@@ -5,11 +5,9 @@ package connect
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"github.com/sallyport/sallyport/decide"
-	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/proxypath"
 )
@@ -50,7 +48,10 @@ func (j *judge) serve(ctx context.Context, t *proxypath.Tunnel) {
 	if f.Proof == flow.ByConnect {
 		var seen []byte
 		var detail string
-		if f, d, seen, detail = j.inside(ctx, t); !allowed(d) {
+		if f, d, seen, detail = t.Inside(ctx, otherHost); !allowed(d) {
+			if d == (flow.Decision{}) {
+				detail = changed
+			}
 			t.Cut(f, d, seen, detail)
 			return
 		}
@@ -93,42 +94,3 @@ const (
 	otherHost = "the ClientHello names another host than CONNECT"
 	changed   = "the gateway stops, or the rules have changed"
 )
-
-// inside waits for the ClientHello and decides whether it proves the name that
-// the request gave. seen is the name in the hello where it is not a valid one.
-func (j *judge) inside(ctx context.Context, t *proxypath.Tunnel) (f flow.Flow, d flow.Decision, seen []byte, detail string) {
-	f = t.Flow
-	name, seen, reason, detail := t.HelloName()
-	switch {
-	case ctx.Err() != nil:
-		return f, flow.Decision{}, nil, changed
-	case reason != flow.NotDecided:
-		if len(seen) > 0 {
-			f.Name = dnsname.Name{}
-		}
-		return f, flow.Decision{Reason: reason}, seen, detail
-	}
-	same := name == f.Name
-	f.Name, f.Proof = name, flow.ByConnect
-	asked := f
-	asked.Dst = netip.Addr{} // a rule about the address would not have looked inside
-	d = j.rules().Decide(asked, j.now())
-	if !same {
-		f.Proof = flow.Unproved
-		if allowed(d) {
-			d.Verdict, d.Reason = flow.Deny, flow.NameAddressMismatch
-		}
-		return f, d, nil, otherHost
-	}
-	if !allowed(d) {
-		return f, d, nil, ""
-	}
-	if hides, why := t.Hides(ctx, name); hides {
-		f.Proof = flow.Unproved
-		if ctx.Err() != nil {
-			return f, flow.Decision{}, nil, changed
-		}
-		return f, flow.Decision{Reason: flow.EncryptedHello}, nil, why
-	}
-	return f, d, nil, ""
-}

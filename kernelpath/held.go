@@ -136,6 +136,9 @@ func (held *heldFlow) asked(deadline time.Time) {
 	held.again, held.pending, held.segments, held.deadline, held.owed = true, false, 0, deadline, owed{}
 }
 
+// hasPassed reports whether the server may have something of the stream.
+func (held *heldFlow) hasPassed() bool { return held.passed > 0 || held.again }
+
 // prefix returns the bytes from base on that have arrived without a hole.
 func (held *heldFlow) prefix() []byte {
 	if len(held.have) == 0 || held.have[0].lo != 0 {

@@ -282,22 +282,24 @@ func (h *hold) segment(id, mark uint32, p *packet) {
 // read reads the hello of a flow as far as it has arrived. Its end is in hello.Len,
 // which counts from the flow's base.
 func (h *hold) read(held *heldFlow) (hello tlshello.Hello, more bool, reason flow.Reason) {
-	stream, at := held.prefix(), 0
+	stream, read := held.prefix(), tlshello.Read
 	if held.again {
-		found := false
-		if at, found, reason = tlshello.Next(stream); !found {
-			return hello, reason == flow.NotDecided, reason
-		}
+		read = tlshello.ReadNext
 	}
-	hello, more, reason = tlshello.Read(stream[at:], h.scratch[:])
-	hello.Len += at
+	hello, more, reason = read(stream, h.scratch[:])
 	if !more && reason == flow.NotDecided {
-		// No client says another hello before it is asked for one.
-		if _, found, behind := tlshello.Next(stream[hello.Len:]); found || behind != flow.NotDecided {
-			reason = flow.MalformedHello
-		}
+		reason = tooEarly(stream[hello.Len:])
 	}
 	return hello, more, reason
+}
+
+// tooEarly says what is wrong with what stands behind a hello that the server has not
+// answered: no client goes on with the handshake there.
+func tooEarly(behind []byte) flow.Reason {
+	if _, found, reason := tlshello.Next(behind); found || reason != flow.NotDecided {
+		return flow.MalformedHello
+	}
+	return flow.NotDecided
 }
 
 // judgeHello judges a flow by its whole hello. While its server is being asked
@@ -329,7 +331,7 @@ func (h *hold) judgeHello(key flowKey, held *heldFlow, hello tlshello.Hello, rea
 		return
 	}
 	if held.again {
-		why = "the server asked for another ClientHello"
+		why = tlshello.Asked
 	}
 	h.record(f, key.src.Port(), d, name, why)
 	h.stats.heard(h.now.Sub(held.deadline.Add(-helloTime)))
@@ -466,7 +468,7 @@ func (h *hold) deny(key flowKey, held *heldFlow, d flow.Decision, name []byte, d
 		}
 	}
 	h.reset(key, held.base)
-	if held.passed > 0 || held.again {
+	if held.hasPassed() {
 		h.reset(key, held.base+uint32(held.passed))
 	}
 	h.give(key, held)
@@ -556,7 +558,7 @@ func (h *hold) take(key flowKey, seq uint32) *heldFlow {
 
 // give forgets a flow and keeps its buffers for the next one.
 func (h *hold) give(key flowKey, held *heldFlow) {
-	if held.passed > 0 || held.again {
+	if held.hasPassed() {
 		h.begun.lost(key, held.begin)
 	}
 	if held.stray {

@@ -188,6 +188,19 @@ func (s *stage) handshake(ack uint32) {
 	s.h.begun.answer(tcp(serverEnd, clientEnd, 0, ack, flagSYN|flagACK, nil), s.h.now)
 }
 
+// onItsWay is a stage with a hello that was judged and is on its way to the server, and
+// no records.
+func onItsWay(t *testing.T) (s *stage, hello []byte) {
+	t.Helper()
+	s, hello = newStage(t), helloFor("a.example")
+	s.h.tracked = true
+	s.handshake(first)
+	s.want(s.client(first, hello), pending)
+	s.wantRecord(flow.RuleMatched)
+	s.events = nil
+	return s, hello
+}
+
 func (s *stage) pass(d time.Duration) map[uint32]string {
 	s.h.now = s.h.now.Add(d)
 	s.h.expire()

@@ -26,8 +26,7 @@ func (b *table) onePath() {
 		&expr.Exthdr{DestRegister: reg, Type: optMPTCP, Len: 1, Op: expr.ExthdrOpTcpopt, Flags: unix.NFT_EXTHDR_F_PRESENT},
 		cmp(expr.CmpOpEq, []byte{1}),
 	}
-	b.rule("multipath", offered, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logMultipath))
-	b.rule("multipath", offered, count(counterInvalid), drop())
+	b.dropped("multipath", logMultipath, counterInvalid, offered)
 }
 
 // strip puts "reset tcp option mptcp" ahead of the rule of onePath, which the

@@ -135,10 +135,8 @@ func (b *table) publish() {
 	// nothing, as the outside never is; what a service of the host has under way on
 	// the port goes on.
 	for _, f := range []family{ipv4, ipv6} {
-		refused := join(ctState(expr.CtStateBitNEW), b.fromOutside(f), f.destination(b.sets["front"+f.name], false),
-			onPort(b.sets["ports"]))
-		b.rule("input", refused, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logVisitor))
-		b.rule("input", refused, count(counterUnsolicited), drop())
+		b.dropped("input", logVisitor, counterUnsolicited,
+			ctState(expr.CtStateBitNEW), b.fromOutside(f), f.destination(b.sets["front"+f.name], false), onPort(b.sets["ports"]))
 	}
 }
 

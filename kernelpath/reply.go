@@ -128,9 +128,7 @@ func (h *hold) repeat(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	reason := flow.OverlapMismatch
 	if off >= 0 {
 		if reason = held.insert(p.seq, p.payload); reason == flow.NotDecided {
-			if _, found, behind := tlshello.Next(held.prefix()[held.hello:]); found || behind != flow.NotDecided {
-				reason = flow.MalformedHello
-			}
+			reason = tooEarly(held.prefix()[held.hello:])
 		}
 	}
 	if reason != flow.NotDecided {

@@ -174,11 +174,7 @@ func TestAClientThatDoesNotGoOnHasItsTime(t *testing.T) {
 }
 
 func TestAServerThatAnswersTooLateHasARecord(t *testing.T) {
-	s := newStage(t)
-	s.h.tracked = true
-	s.handshake(first)
-	hello := helloFor("a.example")
-	s.want(s.client(first, hello), pending)
+	s, hello := onItsWay(t)
 	s.pass(pendingTime)
 	s.events = nil
 	s.want(s.server(first+uint32(len(hello)), serverHello), denied)
@@ -189,24 +185,20 @@ func TestAServerThatAnswersTooLateHasARecord(t *testing.T) {
 // What has passed of a flow and is forgotten must not be judged again with other bytes
 // in its place: the server may have some of the first and take the rest.
 func TestAFlowOfWhichSomethingHasPassedIsNotJudgedAnew(t *testing.T) {
-	hello := helloFor("a.example")
-	end := first + uint32(len(hello))
-	for about, forget := range map[string]func(s *stage){
-		"it had its time":      func(s *stage) { s.pass(pendingTime) },
-		"it lost its place":    func(s *stage) { s.h.give(s.h.judged.last(), s.h.flows[s.h.judged.last()]) },
-		"the server resets it": func(s *stage) { s.packet(tcp(serverEnd, clientEnd, 1, end, flagRST, nil)) },
-		"the server had asked for another hello, and there was no room": func(s *stage) {
+	for about, forget := range map[string]func(s *stage, end uint32){
+		"it had its time":      func(s *stage, _ uint32) { s.pass(pendingTime) },
+		"it lost its place":    func(s *stage, _ uint32) { s.h.give(s.h.judged.last(), s.h.flows[s.h.judged.last()]) },
+		"the server resets it": func(s *stage, end uint32) { s.packet(tcp(serverEnd, clientEnd, 1, end, flagRST, nil)) },
+		"the server had asked for another hello, and there was no room": func(s *stage, end uint32) {
 			s.want(s.says(0, end, helloRetry), passed)
 			key := s.h.undecided.last()
 			s.h.crowdOut(key, s.h.flows[key])
 		},
 	} {
 		t.Run(about, func(t *testing.T) {
-			s := newStage(t)
-			s.h.tracked = true
-			s.handshake(first)
-			s.want(s.client(first, hello), pending)
-			forget(s)
+			s, hello := onItsWay(t)
+			end := first + uint32(len(hello))
+			forget(s, end)
 			s.events = nil
 			s.want(s.client(first, helloFor("a.example")), denied)
 			s.wantRecord(flow.HelloTimeout)

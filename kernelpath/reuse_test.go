@@ -13,13 +13,7 @@ import (
 // TestAConnectionOnTheSamePortsInheritsNothing lets a judged hello get lost on
 // its way, and opens another connection in its place.
 func TestAConnectionOnTheSamePortsInheritsNothing(t *testing.T) {
-	s := newStage(t)
-	s.h.tracked = true
-	s.handshake(first)
-	hello := helloFor("a.example")
-	s.want(s.client(first, hello), pending)
-	s.wantRecord(flow.RuleMatched)
-	s.events = nil
+	s, _ := onItsWay(t)
 
 	const again = 0x1234
 	s.handshake(again)
@@ -31,12 +25,7 @@ func TestAConnectionOnTheSamePortsInheritsNothing(t *testing.T) {
 // A client may begin where it began before; the server does not, and what it says is
 // not read as what the first one would have said.
 func TestAConnectionThatBeginsAtTheSameNumberInheritsNothing(t *testing.T) {
-	s := newStage(t)
-	s.h.tracked = true
-	s.handshake(first)
-	hello := helloFor("a.example")
-	s.want(s.client(first, hello), pending)
-	s.events = nil
+	s, _ := onItsWay(t)
 	s.h.begun.answer(tcp(serverEnd, clientEnd, 5000, first, flagSYN|flagACK, nil), s.h.now)
 	s.want(s.client(first, helloFor("b.example")), denied)
 	s.wantRecord(flow.NameNotAllowed)
@@ -44,11 +33,7 @@ func TestAConnectionThatBeginsAtTheSameNumberInheritsNothing(t *testing.T) {
 }
 
 func TestTheAnswerToASynAgainChangesNothing(t *testing.T) {
-	s := newStage(t)
-	s.h.tracked = true
-	s.handshake(first)
-	hello := helloFor("a.example")
-	s.want(s.client(first, hello), pending)
+	s, hello := onItsWay(t)
 	s.handshake(first)
 	s.want(s.server(first+uint32(len(hello)), serverHello), released)
 }
@@ -82,13 +67,7 @@ func TestAConnectionWithoutABeginningInheritsNothing(t *testing.T) {
 		"lost": func(s *stage) { s.h.begun.lose() },
 	} {
 		t.Run(about, func(t *testing.T) {
-			s := newStage(t)
-			s.h.tracked = true
-			s.handshake(first)
-			hello := helloFor("a.example")
-			s.want(s.client(first, hello), pending) // which the server never sees
-			s.wantRecord(flow.RuleMatched)
-			s.events = nil
+			s, hello := onItsWay(t) // the server never sees it
 
 			again := first + uint32(len(hello))
 			if about == "no room" {

@@ -259,8 +259,7 @@ func (b *table) steer() {
 	for _, inside := range insides {
 		syn := join(inside, l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN))
 		if !b.cfg.Audit {
-			b.rule("steer", syn, ctMark(m.Pending()), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logState))
-			b.rule("steer", syn, ctMark(m.Pending()), count(counterInvalid), drop())
+			b.dropped("steer", logState, counterInvalid, syn, ctMark(m.Pending()))
 		}
 		b.rule("steer", syn, ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
 	}
@@ -288,9 +287,7 @@ func (b *table) forged() {
 	for _, f := range []family{ipv4, ipv6} {
 		nobody := exprs{f.load(f.saddr, reg), cmp(expr.CmpOpEq, make([]byte, f.size))}
 		b.rule("steer", inFrom(b.cfg.Inside), f.match(), nobody, goTo("no_address"))
-		forged := join(inFrom(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], true), noWayBack())
-		b.rule("steer", forged, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logNoWayBack))
-		b.rule("steer", forged, count(counterDenied), drop())
+		b.dropped("steer", logNoWayBack, counterDenied, inFrom(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], true), noWayBack())
 	}
 	// Who has no address yet may ask for one (RFC 2131 section 4.1), look for routers and
 	// for others who have it, and say what groups it is in (RFC 4861 section 4, RFC 3590).
@@ -298,8 +295,7 @@ func (b *table) forged() {
 	for _, t := range icmpType(131, 132, 133, 135, 143) {
 		b.rule("no_address", l4proto(unix.IPPROTO_ICMPV6), t, accept())
 	}
-	b.rule("no_address", limit(logRate, logBurst), logTo(b.cfg.LogGroup, logNoWayBack))
-	b.rule("no_address", count(counterDenied), drop())
+	b.dropped("no_address", logNoWayBack, counterDenied)
 }
 
 // input closes our own ports, and no other, to the outside: the resolver and the
@@ -315,8 +311,7 @@ func (b *table) input() {
 	for _, outside := range b.eachSide(b.fromOutside, b.cfg.Outside) {
 		b.rule("input", outside, l4proto(unix.IPPROTO_TCP), dport(b.cfg.ProxyPort), count(counterUnsolicited), drop())
 	}
-	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logNoWayBack))
-	b.rule("input", inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack(), count(counterUnsolicited), drop())
+	b.dropped("input", logNoWayBack, counterUnsolicited, inFrom(b.cfg.Inside), l4proto(unix.IPPROTO_UDP), dport(53), noWayBack())
 }
 
 // filter is the forward hook: proved flows first, so that they cost one rule.
@@ -330,9 +325,7 @@ func (b *table) filter() {
 	// The cluster is behind the inside and nowhere else: what says that it comes
 	// from there and arrives elsewhere is forged, or has lost its way around us.
 	for _, f := range []family{ipv4, ipv6} {
-		elsewhere := join(notInFrom(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], false))
-		b.rule("filter", elsewhere, limit(logRate, logBurst), logTo(b.cfg.LogGroup, logElsewhere))
-		b.rule("filter", elsewhere, count(counterDenied), drop())
+		b.dropped("filter", logElsewhere, counterDenied, notInFrom(b.cfg.Inside), f.match(), f.source(b.sets["sources"+f.name], false))
 	}
 	// Traffic among the cluster's own addresses is never filtered at this level:
 	// AKS does not support it, and it leaves nothing.
@@ -447,8 +440,7 @@ func (b *table) icmp() {
 		b.refused("icmp", logICMP)
 		return
 	}
-	b.rule("icmp", limit(logRate, logBurst), logTo(b.cfg.LogGroup, logICMP))
-	b.rule("icmp", count(counterDenied), drop())
+	b.dropped("icmp", logICMP, counterDenied)
 }
 
 // stranger refuses what is not from the cluster, or in audit mode lets it pass. An
@@ -481,6 +473,13 @@ func (b *table) refused(chain, prefix string, parts ...exprs) {
 	}
 	b.rule(chain, logged, limit(logRate, logBurst), logTo(b.cfg.LogGroup, prefix))
 	b.rule(chain, match, goTo(end))
+}
+
+// dropped logs what parts match, within the limit, and drops it.
+func (b *table) dropped(chain, prefix, counter string, parts ...exprs) {
+	match := join(parts...)
+	b.rule(chain, match, limit(logRate, logBurst), logTo(b.cfg.LogGroup, prefix))
+	b.rule(chain, match, count(counter), drop())
 }
 
 // queue sends a packet to one of our queues.

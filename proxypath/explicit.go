@@ -6,7 +6,6 @@ package proxypath
 import (
 	"context"
 
-	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/httphead"
 )
@@ -89,17 +88,14 @@ func (t *Tunnel) Answer() bool {
 	return t.s.client.write([]byte("HTTP/1.1 200 Connection established\r\n\r\n")) == nil
 }
 
-// HelloName waits for the client's ClientHello and returns the name in it; none of
-// it has left. Where there is no valid one, reason says why, and seen is what
-// stands there.
-func (t *Tunnel) HelloName() (name dnsname.Name, seen []byte, reason flow.Reason, detail string) {
-	return t.s.helloName(false)
-}
-
-// Hides reports whether the hello, whose name is allowed, may have another one
-// inside that the server would take, and why. It waits until that is known.
-func (t *Tunnel) Hides(ctx context.Context, name dnsname.Name) (hides bool, why string) {
-	return t.s.hides(ctx, name)
+// Inside waits for the client's ClientHello, of which nothing has left, and decides
+// whether it proves the name that the request gave. seen is the name in the hello where
+// it is not a valid one; other is the detail where it names another host. When ctx ends
+// meanwhile, the decision is the zero one.
+func (t *Tunnel) Inside(ctx context.Context, other string) (f flow.Flow, d flow.Decision, seen []byte, detail string) {
+	f = t.Flow
+	f.Proof = flow.ByConnect
+	return t.s.decideHello(ctx, f, false, other)
 }
 
 // Cut records why the tunnel is denied although it was answered, and resets both

@@ -46,13 +46,16 @@ func (s *session) helloName(again bool) (name dnsname.Name, seen []byte, reason 
 // that the server has asked for may be behind other records.
 func (s *session) hello(again bool) (h tlshello.Hello, reason flow.Reason, detail string) {
 	until := time.Now().Add(s.p.cfg.Limits.Hello)
-	scratch := make([]byte, tlshello.MaxBytes)
+	scratch, read := make([]byte, tlshello.MaxBytes), tlshello.Read
+	if again {
+		read = tlshello.ReadNext
+	}
 	for {
 		held := s.client.data()
 		if len(held) >= httphead.MaxHead {
 			return h, flow.HelloTooLong, ""
 		}
-		if h, more, reason := readHello(held, scratch, again); !more {
+		if h, more, reason := read(held, scratch); !more {
 			return h, reason, ""
 		}
 		err := s.client.fill(until, firstBuffer)
@@ -68,22 +71,6 @@ func (s *session) hello(again bool) (h tlshello.Hello, reason flow.Reason, detai
 			return h, flow.MalformedHello, "the connection ended within the ClientHello"
 		}
 	}
-}
-
-func readHello(held, scratch []byte, again bool) (h tlshello.Hello, more bool, reason flow.Reason) {
-	at := 0
-	if again {
-		var found bool
-		if at, found, reason = tlshello.Next(held); !found {
-			return h, reason == flow.NotDecided, reason
-		}
-	}
-	if len(held) == 0 {
-		return h, true, flow.NotDecided
-	}
-	h, more, reason = tlshello.Read(held[at:], scratch)
-	h.Len += at
-	return h, more, reason
 }
 
 // A server may ask for another ClientHello, and serve the name in that one (RFC 8446
@@ -190,9 +177,12 @@ var errRefused = errors.New("the hello that the server asked for is refused")
 // judgeAgain waits for the hello that the server has asked for, and records what was
 // decided about it. The error is errRefused where it may not pass.
 func (s *session) judgeAgain(ctx context.Context, f flow.Flow) error {
-	d, seen, detail := s.decideAgain(ctx, &f)
+	f, d, seen, detail := s.decideHello(ctx, f, true, "the ClientHello that the server asked for names another host than the first")
 	if ctx.Err() != nil {
 		return ctx.Err() // was cut
+	}
+	if detail == "" {
+		detail = tlshello.Asked
 	}
 	s.record(f, d, seen, detail)
 	if d.Verdict == flow.Allow {
@@ -207,34 +197,43 @@ func (s *session) judgeAgain(ctx context.Context, f flow.Flow) error {
 	return errRefused
 }
 
-// decideAgain waits for the hello that the server has asked for and decides about it.
-// f, which was allowed, becomes what the hello asks for.
-func (s *session) decideAgain(ctx context.Context, f *flow.Flow) (d flow.Decision, seen []byte, detail string) {
-	name, seen, reason, detail := s.helloName(true)
-	if reason != flow.NotDecided {
+// decideHello waits for a ClientHello and decides whether it proves the name that f
+// has already, as f's proof says. seen is the name in the hello where it is not a valid
+// one; other is the detail where it names another host. When ctx ends meanwhile, the
+// decision is the zero one.
+func (s *session) decideHello(ctx context.Context, f flow.Flow, again bool, other string) (_ flow.Flow, d flow.Decision, seen []byte, detail string) {
+	refuse := func(reason flow.Reason) (flow.Flow, flow.Decision, []byte, string) {
+		f.Proof = flow.Unproved
+		if ctx.Err() != nil {
+			return f, flow.Decision{}, nil, ""
+		}
 		if len(seen) > 0 {
 			f.Name = dnsname.Name{}
 		}
-		f.Proof = flow.Unproved
-		return flow.Decision{Reason: reason}, seen, detail
+		return f, flow.Decision{Reason: reason}, seen, detail
+	}
+	name, seen, reason, detail := s.helloName(again)
+	if ctx.Err() != nil || reason != flow.NotDecided {
+		return refuse(reason)
 	}
 	same := name == f.Name
 	f.Name = name
-	asked := *f
+	asked := f
 	asked.Dst = netip.Addr{} // a rule about the address would not have looked inside
 	d = s.p.cfg.Rules().Decide(asked, s.p.cfg.Now())
-	if !same {
+	switch {
+	case !same:
 		f.Proof = flow.Unproved
 		if d.Verdict == flow.Allow {
-			d = flow.Decision{Reason: flow.NameAddressMismatch}
+			d.Verdict, d.Reason = flow.Deny, flow.NameAddressMismatch
 		}
-		return d, nil, "the ClientHello that the server asked for names another host than the first"
+		return f, d, nil, other
+	case d.Verdict != flow.Allow:
+		return f, d, nil, ""
 	}
-	if d.Verdict == flow.Allow {
-		if hides, why := s.hides(ctx, name); hides {
-			f.Proof = flow.Unproved
-			return flow.Decision{Reason: flow.EncryptedHello}, nil, why
-		}
+	hides, why := s.hides(ctx, name)
+	if detail = why; hides {
+		return refuse(flow.EncryptedHello)
 	}
-	return d, nil, "the server asked for another ClientHello"
+	return f, d, nil, ""
 }

@@ -10,6 +10,9 @@ import "github.com/sallyport/sallyport/flow"
 // need not look whether it does: which name is served is then what the second one
 // says.
 
+// Asked says in a record that a hello is one that its server has asked for.
+const Asked = "the server asked for another ClientHello"
+
 // Content types of records that may stand between the two hellos, or ahead of an
 // answer (RFC 8446 section 5.1).
 const (
@@ -63,6 +66,18 @@ func Next(stream []byte) (at int, found bool, reason flow.Reason) {
 		at += recordHeader + size
 	}
 	return at, false, flow.NotDecided
+}
+
+// ReadNext is Read for the hello that a server has asked for: it passes over what may
+// stand ahead of it. h.Len counts from the beginning of stream.
+func ReadNext(stream, scratch []byte) (h Hello, more bool, reason flow.Reason) {
+	at, found, reason := Next(stream)
+	if !found {
+		return Hello{}, reason == flow.NotDecided, reason
+	}
+	h, more, reason = Read(stream[at:], scratch)
+	h.Len += at
+	return h, more, reason
 }
 
 // Reply is what a server's first bytes are to a hello.

@@ -171,6 +171,23 @@ func TestNext(t *testing.T) {
 	}
 }
 
+func TestReadNext(t *testing.T) {
+	ahead := []byte{20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 2, 0, 0}
+	stream := slices.Concat(ahead, hello(serverName("b.example")))
+	scratch := make([]byte, MaxBytes)
+	for n := range stream {
+		if _, more, reason := ReadNext(stream[:n], scratch); !more || reason != flow.NotDecided {
+			t.Fatalf("%d of %d bytes: more=%t %v", n, len(stream), more, reason)
+		}
+	}
+	if h, more, reason := ReadNext(slices.Concat(stream, ahead), scratch); more || reason != flow.NotDecided || string(h.Name) != "b.example" || h.Len != len(stream) {
+		t.Errorf("got %q, which ends at %d of %d, more=%t %v", h.Name, h.Len, len(stream), more, reason)
+	}
+	if _, more, reason := ReadNext([]byte("GET /"), scratch); more || reason != flow.MalformedHello {
+		t.Errorf("no hello: more=%t %v", more, reason)
+	}
+}
+
 // FuzzRetry checks that answers do not depend on how the bytes arrive.
 func FuzzRetry(f *testing.F) {
 	config := serverConfig(f)
