@@ -246,6 +246,8 @@ func nameHint(s string, err error) string {
 		return "a star stands for nothing here"
 	case strings.Contains(s, ":"):
 		return "write the host name without a port"
+	case strings.ContainsAny(s, " \t"):
+		return "write one host name, without spaces"
 	}
 	return ""
 }
