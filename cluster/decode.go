@@ -177,7 +177,7 @@ func (d *decoder) block(n *yaml.Node, at place, key string, v reflect.Value) {
 		seen[k.Value] = kp
 		field, ok := fields[k.Value]
 		if !ok {
-			d.unknown(k, kp, key, known)
+			d.unknown(k, kp, key, known, t)
 			continue
 		}
 		d.value(value, kp, join(key, k.Value), v.Field(field), t.Field(field).Tag)
@@ -189,7 +189,9 @@ func (d *decoder) block(n *yaml.Node, at place, key string, v reflect.Value) {
 	}
 }
 
-func (d *decoder) unknown(k *yaml.Node, at place, key string, known []string) {
+// unknown says what a key that a block does not have may be meant for. t is the
+// struct of the block.
+func (d *decoder) unknown(k *yaml.Node, at place, key string, known []string, t reflect.Type) {
 	if k.Tag == "!!merge" || k.Value == "<<" {
 		d.add(at, join(key, "<<"), "write the keys out", "merging is not understood here")
 		return
@@ -197,10 +199,28 @@ func (d *decoder) unknown(k *yaml.Node, at place, key string, known []string) {
 	hint := "it may have " + strings.Join(known, ", ")
 	if len(d.list) == maxProblems {
 		hint = ""
+	} else if w := below(t, k.Value); w != "" {
+		hint = "write it under " + w
 	} else if w := meant.Nearest(k.Value, known); w != "" {
 		hint = "did you mean " + w + "?"
 	}
 	d.add(at, join(key, k.Value), hint, "is not a key of a cluster description")
+}
+
+// below returns the block of a block that has this key, "" when none has.
+func below(t reflect.Type, key string) string {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Type.Kind() != reflect.Struct {
+			continue
+		}
+		for j := range f.Type.NumField() {
+			if f.Type.Field(j).Tag.Get("json") == key {
+				return f.Tag.Get("json")
+			}
+		}
+	}
+	return ""
 }
 
 // value reads n into the field v, by its type.

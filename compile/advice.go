@@ -141,7 +141,7 @@ az network vnet subnet update --ids $NODE_SUBNET --route-table sallyport`, priva
 		`az network nsg rule create -g $GROUP --nsg-name $NODE_NSG -n dns-to-gateway --priority 100 --direction Outbound --access Allow --protocol '*' --destination-address-prefixes %s --destination-port-ranges 53
 az network nsg rule create -g $GROUP --nsg-name $NODE_NSG -n no-platform-dns --priority 110 --direction Outbound --access Deny --protocol '*' --destination-address-prefixes AzurePlatformDNS --destination-port-ranges '*'
 az network nsg rule create -g $GROUP --nsg-name $NODE_NSG -n no-other-dns --priority 120 --direction Outbound --access Deny --protocol '*' --destination-address-prefixes '*' --destination-port-ranges 53 853`, private))
-	b.inwards(private, public)
+	b.inwards(public)
 	if b.cluster.Network.OutboundType != "userDefinedRouting" {
 		b.p.Advice = append(b.p.Advice, program.Advice{Kind: "important", Statement: program.Statement{
 			ID: "outbound-type",

@@ -299,9 +299,14 @@ func TestWhatToPasteFollowsTheCluster(t *testing.T) {
 	if i < 0 {
 		t.Fatal("nothing to paste for the published port")
 	}
-	for _, want := range []string{"ip daddr 10.1.0.4 tcp dport 443 counter dnat to 20.9.9.9:8443", "ip daddr 20.9.9.9 tcp dport 8443 ct status dnat counter masquerade", "198.51.100.0/24"} {
+	for _, want := range []string{"ip daddr OUTSIDE_ADDRESS tcp dport 443 counter dnat to 20.9.9.9:8443", "ip daddr 20.9.9.9 tcp dport 8443 ct status dnat counter masquerade", "198.51.100.0/24"} {
 		if !strings.Contains(p.Advice[i].Paste, want) {
 			t.Errorf("%q is not in\n%s", want, p.Advice[i].Paste)
+		}
+	}
+	for line := range strings.Lines(p.Advice[i].Paste) {
+		if !strings.HasPrefix(line, "#") {
+			t.Errorf("beside a gateway that leads it in by itself there is %q to paste", line)
 		}
 	}
 	for src, want := range map[string]flow.Decision{

@@ -33,16 +33,16 @@ func (b *builder) published() {
 // inwards says how traffic for the cluster's load balancers comes in through the
 // gateway. The two routes that belong to it are those of the route table: out to
 // the gateway's private address, and around it to its public one.
-func (b *builder) inwards(private, public string) {
+func (b *builder) inwards(public string) {
 	led := make(map[netip.Addr]bool)
 	for i, x := range b.cluster.Gateway.Publish {
 		led[x.To.Addr()] = true
 		d := dnat{proto: x.Transport.String(), port: strconv.Itoa(int(x.Port)), to: x.To.String(), addr: x.To.Addr(),
 			toPort: strconv.Itoa(int(x.To.Port())), from: x.From}
 		b.pasted("dnat-"+strings.TrimPrefix(string(b.p.Published[i].ID), "publish-"),
-			fmt.Sprintf("%s of the gateway leads to %s (%s). sallyport gateway does it by itself; this is for another Linux host in its place. Let clients reach %s instead of the load balancer",
+			fmt.Sprintf("%s of the gateway leads to %s (%s). sallyport gateway does it by itself. Let clients reach %s instead of the load balancer",
 				x, x.To, x.Reason, public),
-			d.nft(private))
+			d.nft())
 	}
 	for _, lb := range b.cluster.LoadBalancers {
 		if led[lb] {
@@ -56,8 +56,7 @@ func (b *builder) inwards(private, public string) {
 #   gateway:
 #     publish:
 #     - {port: tcp/PORT, to: %q, from: [Internet], reason: why}
-# another Linux host in its place:
-%s`, lb, d.nft(private)))
+%s`, lb, d.nft()))
 	}
 }
 
@@ -72,22 +71,25 @@ type dnat struct {
 	from                    netset.Set
 }
 
-// nft writes the rules. What is matched is the private address, since a virtual
-// machine never sees its public one, and the source becomes the host's, so that
-// the answer comes back.
-func (d dnat) nft(private string) string {
+// nft writes the rules for a host that is not Sallyport's, as comments, since
+// beside a gateway that runs they would lead everything in twice. What is matched
+// is the private address of the host's outside interface, since a virtual machine
+// never sees its public one, and the source becomes the host's, so that the answer
+// comes back.
+func (d dnat) nft() string {
 	ip := "ip"
 	if d.addr.Is6() {
-		ip, private = "ip6", "$GATEWAY_PRIVATE_ADDRESS6"
+		ip = "ip6"
 	}
 	from := ""
 	if all := netset.Family(d.addr); !d.from.Covers(all) {
 		from = fmt.Sprintf("%s saddr { %s } ", ip, strings.Join(d.from.Intersect(all).Texts(), ", "))
 	}
-	return fmt.Sprintf(`nft add table %[1]s ingress
-nft add chain %[1]s ingress prerouting '{ type nat hook prerouting priority dstnat; }'
-nft add chain %[1]s ingress postrouting '{ type nat hook postrouting priority srcnat; }'
-nft add rule %[1]s ingress prerouting '%[2]s%[1]s daddr %[3]s %[4]s dport %[5]s counter dnat to %[6]s'
-nft add rule %[1]s ingress postrouting '%[1]s daddr %[7]s %[4]s dport %[8]s ct status dnat counter masquerade'`,
-		ip, from, private, d.proto, d.port, d.to, d.addr, d.toPort)
+	return fmt.Sprintf(`# another Linux host in its place, whose outside interface has OUTSIDE_ADDRESS:
+#   nft add table %[1]s ingress
+#   nft add chain %[1]s ingress prerouting '{ type nat hook prerouting priority dstnat; }'
+#   nft add chain %[1]s ingress postrouting '{ type nat hook postrouting priority srcnat; }'
+#   nft add rule %[1]s ingress prerouting '%[2]s%[1]s daddr OUTSIDE_ADDRESS %[3]s dport %[4]s counter dnat to %[5]s'
+#   nft add rule %[1]s ingress postrouting '%[1]s daddr %[6]s %[3]s dport %[7]s ct status dnat counter masquerade'`,
+		ip, from, d.proto, d.port, d.to, d.addr, d.toPort)
 }

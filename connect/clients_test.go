@@ -77,7 +77,7 @@ func TestCurlIsToldWhyItIsRefused(t *testing.T) {
 		t.Errorf("http: %q %v", out, err)
 	}
 	out, err = r.curl("-v", "https://evil.example/")
-	if err == nil || !strings.Contains(out, "HTTP/1.1 403 Forbidden") || !strings.Contains(out, "X-Sallyport-Reason: name-not-allowed") {
+	if err == nil || !strings.Contains(out, "HTTP/1.1 403 Forbidden (sallyport: name-not-allowed)") || !strings.Contains(out, "X-Sallyport-Reason: name-not-allowed") {
 		t.Errorf("https: %q %v", out, err)
 	}
 	r.Recorded(2)

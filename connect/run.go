@@ -145,7 +145,7 @@ func newServer(opt Options, host netset.Set) *server {
 	s.dns = resolver.New(resolver.Config{
 		Rules: rules, Resolve: func() program.Resolve { return s.force.Load().resolve },
 		Bind:   func(dnsname.Name, []netip.Addr, time.Duration) error { return nil },
-		Record: s.records.Decide, IPv6: hasIPv6Way(), Grace: staleGrace, Now: opt.Now,
+		Record: s.records.Decide, IPv6: hasIPv6Way(), Grace: staleGrace, Now: opt.Now, Log: opt.Log,
 	})
 	own := func() netset.Set { return s.force.Load().resolve.Own }
 	s.probes = echprobe.New(echprobe.Config{

@@ -196,5 +196,14 @@ func (r Reason) Text() string {
 	return r.String()
 }
 
+// Explain returns the reason as a clause for people, where p is the proof of the
+// flow: a name that only led to the address is not the flow's own by that.
+func (d Decision) Explain(p Proof) string {
+	if d.Reason == RuleMatched && p == ByDNS {
+		return "a rule allows it, and the name leads to this address"
+	}
+	return d.Reason.Text()
+}
+
 // MarshalText writes the reason as String does.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

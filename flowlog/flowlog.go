@@ -269,7 +269,7 @@ func (l *Log) decision(e *Event) Decision {
 	}
 	r := Decision{
 		Schema: DecisionSchema, Time: e.At.UTC(), Flow: l.prefix + "-" + strconv.FormatUint(l.seq, 36),
-		Verdict: e.Decision.Verdict, Reason: e.Decision.Reason, Text: e.Decision.Reason.Text(), Rule: e.Decision.Rule,
+		Verdict: e.Decision.Verdict, Reason: e.Decision.Reason, Text: e.Decision.Explain(f.Proof), Rule: e.Decision.Rule,
 		Name: f.Name.String(), Proof: f.Proof, Protocol: f.Protocol().String(), Path: e.Path, Detail: e.Detail,
 	}
 	if r.Name == "" && e.NameLen > 0 {

@@ -65,6 +65,10 @@ func Check(ctx context.Context, opt Options) []Answer {
 	if err == nil {
 		if err := host.facesCluster(opt.NextHops, opt.Inside, opt.Outside); err != nil {
 			add("the cluster's routes", "", err)
+		} else {
+			for _, text := range host.hopsAway(opt.NextHops, opt.Inside) {
+				but("the cluster's routes", text)
+			}
 		}
 		but("the way out", leadsOut(opt.Inside, opt.Outside))
 		add("published ports", host.publishes(p.Published), host.canPublish(p.Published))

@@ -113,6 +113,9 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 	if text := leadsOut(opt.Inside, opt.Outside); text != "" {
 		g.log.Warn(text)
 	}
+	for _, text := range g.host.hopsAway(opt.NextHops, opt.Inside) {
+		g.log.Warn(text)
+	}
 	g.force.Store(g.forced(opt.Loaded))
 	g.rules.Store(decide.New(opt.Program))
 	g.exchanges.UpToDate.Store(true)
@@ -155,7 +158,7 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 
 	g.dns = resolver.New(resolver.Config{
 		Rules: g.rules.Load, Resolve: func() program.Resolve { return g.force.Load().resolve }, Bind: g.bind, Record: g.records.Decide,
-		IPv6: g.host.ipv6, Grace: opt.Grace, Now: opt.Now, Audit: opt.Audit,
+		IPv6: g.host.ipv6, Grace: opt.Grace, Now: opt.Now, Audit: opt.Audit, Log: g.log,
 	})
 	own := func() netset.Set { return g.force.Load().own }
 	g.probes = echprobe.New(echprobe.Config{Published: g.dns.PublishesECH, Own: own, Now: opt.Now})
@@ -407,10 +410,15 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 	return errors.Join(errs...)
 }
 
+// ErrStarted is in the error of Off when it has done all, and the gateway was
+// started again behind it.
+var ErrStarted = errors.New("the gateway runs again")
+
 // Off removes everything that a gateway with this state directory has put into
 // the host, and stops it first when it runs.
 func Off(ctx context.Context, stateDir string, log *slog.Logger) error {
-	if err := stopRunning(ctx, stateDir, log); err != nil {
+	stopped, err := stopRunning(ctx, stateDir, log)
+	if err != nil {
 		return err
 	}
 	if _, err := kernelpath.Probe(); err != nil {
@@ -442,6 +450,9 @@ func Off(ctx context.Context, stateDir string, log *slog.Logger) error {
 		log.Info("off: the table is gone")
 	default:
 		log.Info("off: the table is gone, and this host's settings are as they were")
+	}
+	if stopped {
+		return startedAnew(ctx, stateDir)
 	}
 	return nil
 }

@@ -106,13 +106,31 @@ func (h *hostFacts) facesCluster(hops []netip.Addr, inside, outside string) erro
 	return nil
 }
 
+// hopsAway says which of the addresses that the cluster's routes lead to the
+// inside interface does not have. A load balancer in front of several gateways may
+// have it.
+func (h *hostFacts) hopsAway(hops []netip.Addr, inside string) []string {
+	var out []string
+	for _, a := range hops {
+		switch {
+		case !a.IsValid() || slices.Contains(h.inside, a):
+		case slices.Contains(h.own, a):
+			out = append(out, fmt.Sprintf("the cluster's routes lead to %s, by gateway.privateAddress in the description, and this host has it, but not on %s", a, inside))
+		default:
+			out = append(out, fmt.Sprintf("the cluster's routes lead to %s, by gateway.privateAddress in the description, and %s has %v: "+
+				"right only where a load balancer has that address", a, inside, h.inside))
+		}
+	}
+	return out
+}
+
 // leadsOut says what is wrong with the way out of the outside interface, "" when
 // nothing is.
 func leadsOut(inside, outside string) string {
 	switch {
-	case inside == outside || hasWay(outside, netlink.FAMILY_V4):
+	case hasWay(outside, netlink.FAMILY_V4):
 		return ""
-	case hasWay(inside, netlink.FAMILY_V4):
+	case inside != outside && hasWay(inside, netlink.FAMILY_V4):
 		return fmt.Sprintf("the default route leads out of %s, which is --inside, and none out of %s", inside, outside)
 	}
 	return fmt.Sprintf("no default route leads out of %s: what is allowed has nowhere to go", outside)
@@ -191,7 +209,10 @@ func listenDNS(ctx context.Context, addrs []netip.Addr) (*dnsSockets, error) {
 // listenProxy opens the port of the transparent proxy.
 func listenProxy(ctx context.Context, port uint16) (net.Listener, error) {
 	l, err := proxypath.Listen(ctx, port)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EPERM):
+		return nil, fmt.Errorf("no permission to listen on :%d/tcp for the addresses of others: run as root, or with CAP_NET_ADMIN", port)
+	case err != nil:
 		return nil, service.Taken(fmt.Sprintf(":%d", port), "tcp", err)
 	}
 	return l, nil

@@ -38,9 +38,21 @@ func (h hostFacts) publishes(list []program.Publication) string {
 	}
 	var out []string
 	for _, x := range list {
-		out = append(out, fmt.Sprintf("%s/%d to %s", x.Transport, x.Port, x.To))
+		out = append(out, fmt.Sprintf("%s/%d to %s for %s", x.Transport, x.Port, x.To, someOf(x.From.Texts())))
 	}
 	return fmt.Sprintf("on %v: %s", h.front, strings.Join(out, ", "))
+}
+
+// someOf writes the first few of a list of ranges.
+func someOf(ranges []string) string {
+	const few = 4
+	switch n := len(ranges) - few; {
+	case len(ranges) == 0:
+		return "nobody"
+	case n > 0:
+		return fmt.Sprintf("%s and %d more ranges", strings.Join(ranges[:few], " "), n)
+	}
+	return strings.Join(ranges, " ")
 }
 
 // published reports whether a flow came in by a published port.

@@ -68,9 +68,8 @@ func isRefused(prefix string) bool {
 }
 
 // guess names the application that a flow by name most likely is, so that the rule
-// that is suggested for it is the one that its owner would write. Where names
-// without a rule are not answered, as always but in audit mode, there is no such
-// flow.
+// that is suggested for it is the one that its owner would write: one for tcp lets
+// every name on the address through.
 func guess(f *flow.Flow) {
 	switch {
 	case f.Transport == flow.TCP && f.Port == 443:

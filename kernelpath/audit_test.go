@@ -206,7 +206,7 @@ func TestAuditNamesAConnectionToANameWithoutARule(t *testing.T) {
 	s.h.judge.Names.Bind(nametable.Binding{Name: dnsname.MustParse("new.example"), Addr: addr, Until: s.h.now.Add(time.Hour)})
 	for port, app := range map[uint16]flow.App{443: flow.TLS, 80: flow.HTTP, 22: flow.Raw} {
 		f := flow.Flow{Src: clientEnd.Addr(), Dst: addr, Port: port, Transport: flow.TCP}
-		d, _ := (&kernelLog{judge: s.h.judge, audit: true}).decision(logUnbound, &f, s.h.now)
+		d, _ := (&kernelLog{judge: s.h.judge}).decision(logUnbound, &f, s.h.now)
 		if d.Reason != flow.NameNotAllowed || f.Name.String() != "new.example" || f.App != app {
 			t.Errorf("port %d: %v %+v", port, d.Reason, f)
 		}

@@ -39,16 +39,15 @@ type kernelLog struct {
 	sock  *nlSocket
 	judge *Judge
 	group uint16
-	audit bool
 	event flowlog.Event
 }
 
-func openKernelLog(group uint16, audit bool, j *Judge) (*kernelLog, error) {
+func openKernelLog(group uint16, j *Judge) (*kernelLog, error) {
 	sock, err := openLog(group, 1<<20, recordSize)
 	if err != nil {
 		return nil, err
 	}
-	return &kernelLog{sock: sock, judge: j, group: group, audit: audit}, nil
+	return &kernelLog{sock: sock, judge: j, group: group}, nil
 }
 
 // openLog binds to a log group, alone. Each packet is logged in a message of its
@@ -161,9 +160,7 @@ func (k *kernelLog) decision(prefix string, f *flow.Flow, now time.Time) (d flow
 		detail = "QUIC is refused so that clients fall back to TCP"
 	}
 	if d, name := k.judge.binding(f, now); !name.IsZero() && d.Verdict == flow.Deny {
-		if k.audit {
-			guess(f)
-		}
+		guess(f)
 		return d, detail
 	}
 	f.Proof = flow.Unproved

@@ -44,7 +44,7 @@ func Open(cfg Config, j *Judge) (*Engine, error) {
 		e.Close()
 		return nil, err
 	}
-	if e.log, err = openKernelLog(cfg.LogGroup, cfg.Audit, j); err != nil {
+	if e.log, err = openKernelLog(cfg.LogGroup, j); err != nil {
 		e.Close()
 		return nil, err
 	}

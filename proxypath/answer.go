@@ -23,7 +23,8 @@ func statusOf(reason flow.Reason) (code int, phrase string) {
 	return 403, "Forbidden"
 }
 
-// answer returns a response that says why a request goes nowhere. name is what
+// answer returns a response that says why a request goes nowhere. The reason is in
+// the status line, too, which is all that most clients show of a CONNECT. name is what
 // the client called the host, as a canonical name or as it came; it is quoted
 // unless every byte of it may stand in a name.
 func answer(reason flow.Reason, name, method string) []byte {
@@ -36,8 +37,8 @@ func answer(reason flow.Reason, name, method string) []byte {
 	}
 	body := fmt.Sprintf("sallyport: %s: %s (%s): %s\n", verb, reason.Text(), reason, name)
 	code, phrase := statusOf(reason)
-	head := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=us-ascii\r\nX-Sallyport-Reason: %s\r\n"+
-		"Cache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", code, phrase, reason, len(body))
+	head := fmt.Sprintf("HTTP/1.1 %d %s (sallyport: %s)\r\nContent-Type: text/plain; charset=us-ascii\r\nX-Sallyport-Reason: %s\r\n"+
+		"Cache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", code, phrase, reason, reason, len(body))
 	if method == "HEAD" {
 		body = ""
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
+	"github.com/sallyport/sallyport/internal/brief"
 	"github.com/sallyport/sallyport/netset"
 	"github.com/sallyport/sallyport/program"
 )
@@ -58,6 +60,7 @@ type Config struct {
 	IPv6   bool          // whether there is a way out over IPv6; without one AAAA has no data
 	Audit  bool          // what is denied is recorded, and answered as upstreams do (audit.go)
 	Grace  time.Duration // how long past its TTL an answer may be served when upstreams fail
+	Log    *slog.Logger  // told when no upstream answers, nobody when nil
 
 	Now      func() time.Time // time.Now when nil
 	Exchange Exchange         // asks an upstream over the network when nil
@@ -82,6 +85,7 @@ type Resolver struct {
 	flying map[question]*flight
 	told   map[denial]time.Time
 	bound  map[question]boundFor // what audit mode has bound without a rule
+	warned time.Time             // when the log was told that no upstream answers
 	rules  uint64                // how often Forget was called: an answer from before is not kept
 }
 
@@ -210,6 +214,9 @@ func (r *Resolver) fly(q question, f *flight, cached *answer) {
 	defer cancel()
 	f.a, f.err = r.ask(ctx, q)
 	now := r.cfg.Now()
+	if f.err != nil {
+		r.warn(q.name, f.err, now)
+	}
 	if f.err != nil && cached != nil && now.Before(cached.usable) && cached.rcode == dns.RcodeSuccess {
 		stale := *cached
 		stale.ttl, stale.expires = staleTTL, now.Add(staleTTL)
@@ -240,6 +247,26 @@ func (r *Resolver) fly(q question, f *flight, cached *answer) {
 	delete(r.flying, q)
 	r.mu.Unlock()
 	close(f.done)
+}
+
+// warnEvery is how often at most the log says that upstreams fail; each question
+// that fails has a record.
+const warnEvery = time.Minute
+
+// warn says in the log that no upstream has answered.
+func (r *Resolver) warn(name dnsname.Name, err error, now time.Time) {
+	if r.cfg.Log == nil {
+		return
+	}
+	r.mu.Lock()
+	due := now.Sub(r.warned) >= warnEvery || now.Before(r.warned)
+	if due {
+		r.warned = now
+	}
+	r.mu.Unlock()
+	if due {
+		r.cfg.Log.Warn("no name server answers", "name", name, "err", brief.Error(err))
+	}
 }
 
 // slot waits until one more question may be asked of upstreams.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -381,6 +382,24 @@ func TestStaleAnswersAreServedForTheGraceAndNoLonger(t *testing.T) {
 	r.down(nil)
 	if m := r.ask("a.example.", dns.TypeA); len(addrs(m)) != 1 || m.Answer[0].Header().Ttl != 60 {
 		t.Errorf("when the upstream is back: %v", m)
+	}
+}
+
+func TestTheLogSaysOnceAMinuteThatNoUpstreamAnswers(t *testing.T) {
+	r := newRig(t, "a.example. 60 A 20.1.1.1")
+	var log strings.Builder
+	r.cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	r.down(errDown)
+	for range 3 {
+		r.ask("a.example.", dns.TypeA)
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), `msg="no name server answers" name=a.example err="upstream 20.9.9.9:53: upstream is down"`) {
+		t.Errorf("%d warnings:\n%s", n, log.String())
+	}
+	r.pass(time.Minute)
+	r.ask("a.example.", dns.TypeA)
+	if n := strings.Count(log.String(), "level=WARN"); n != 2 {
+		t.Errorf("a minute later there are %d warnings:\n%s", n, log.String())
 	}
 }
 

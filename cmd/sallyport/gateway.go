@@ -46,7 +46,8 @@ within seconds, and on SIGHUP at once: in one transaction, with flows cut that
 are allowed no more. A file that cannot be read changes nothing.
 
 When the process ends the rules stay: closed for new flows by name, open for
-those already proved. gateway --off takes everything away that is ours.
+those already proved. gateway --off takes everything away that is ours; a service
+manager that would start it again has to be told first (systemctl disable --now).
 
 It needs CAP_NET_ADMIN (nftables, routing), CAP_NET_RAW (resets) and
 CAP_NET_BIND_SERVICE (port 53); run it as root or give it these three.
@@ -80,7 +81,14 @@ Exit codes: 0 ended as asked, 1 failed while running, 2 bad input or host.`,
 				return errors.New("--as is for gateway --connect alone; a gateway sees who a client is")
 			}
 			if off {
-				return gateway.Off(c.Context(), opt.StateDir, log)
+				if check || opt.Audit {
+					return errors.New("--off takes a gateway away, and goes neither with --check nor with --audit; to end audit mode, start it without --audit")
+				}
+				err := gateway.Off(c.Context(), opt.StateDir, log)
+				if errors.Is(err, gateway.ErrStarted) {
+					return exit{code: exitNo, err: err}
+				}
+				return err
 			}
 			if opt.Inside == "" || opt.Outside == "" {
 				return errors.New("gateway needs --inside and --outside, the interfaces towards the cluster and away from it, or --connect for a proxy without privileges")

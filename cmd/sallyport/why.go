@@ -178,10 +178,13 @@ type whyJSON struct {
 // ask puts one flow to the judge.
 func ask(p *program.Program, f flow.Flow, from string, now time.Time) whyJSON {
 	d := p.Eval(f, now)
+	if raw := asBytes(f); d.Reason == flow.ProtocolMismatch && p.Eval(raw, now).Verdict == flow.Allow {
+		f, d = raw, p.Eval(raw, now)
+	}
 	nameless := f
 	nameless.Src = netip.Addr{}
 	a := whyJSON{
-		Flow: nameless.String(), Source: from, Verdict: d.Verdict.String(), Reason: d.Reason.String(), Text: d.Reason.Text(),
+		Flow: nameless.String(), Source: from, Verdict: d.Verdict.String(), Reason: d.Reason.String(), Text: d.Explain(f.Proof),
 	}
 	if r, ok := p.Rule(d.Rule); ok {
 		j := newRuleJSON(r, now)
@@ -206,6 +209,13 @@ func ask(p *program.Program, f flow.Flow, from string, now time.Time) whyJSON {
 		}
 	}
 	return a
+}
+
+// asBytes is the flow as a rule for tcp or udp sees it, by whose port any
+// protocol may pass: nothing is read, and the name has only led to the address.
+func asBytes(f flow.Flow) flow.Flow {
+	f.App, f.Proof = flow.Raw, flow.ByDNS
+	return f
 }
 
 // waitsFor returns what a pending row that is about f waits for, nil when none is.

@@ -181,6 +181,41 @@ func TestOffRemovesEverythingThatIsOurs(t *testing.T) {
 		}
 		off(t, "off: the table is gone, and this host's settings are as they were")
 	})
+	t.Run("when_somebody_starts_it_again", func(t *testing.T) {
+		manager, err := s.Gateway.Start(t.Context(), lab.Cmd{Argv: append([]string{"sh", "-c", `until "$@"; [ -e "$0" ]; do sleep 1; done`, s.Dir + "/enough"}, s.argv()...), Stdout: s.gateway.Log, Stderr: s.gateway.Log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			if _, err := os.Stat(s.gateway.State + "/ready"); err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("it does not start")
+			}
+		}
+		off := []string{binary, "gateway", "--off", "--state", s.gateway.State}
+		r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: off})
+		if err != nil || r.Code != 1 || !strings.Contains(string(r.Stderr), "the gateway runs again, as process ") || !strings.Contains(string(r.Stderr), "systemctl disable --now sallyport-gateway && sallyport gateway --off") {
+			t.Errorf("%v %d %s", err, r.Code, r.Stderr)
+		}
+		write(t, s.Dir+"/enough", nil)
+		if r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: off}); err != nil || r.Code != 0 {
+			t.Errorf("told not to start it again: %v %d %s", err, r.Code, r.Stderr)
+		}
+		if _, err := manager.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+		s.sameHost(t, before)
+	})
+	t.Run("what_does_not_go_with_it", func(t *testing.T) {
+		for _, flag := range []string{"--check", "--audit"} {
+			r, err := s.Gateway.Run(t.Context(), lab.Cmd{Argv: []string{binary, "gateway", "--off", flag, "--state", s.gateway.State}})
+			if err != nil || r.Code != 2 || !strings.Contains(string(r.Stderr), "--off takes a gateway away, and goes neither with --check nor with --audit") {
+				t.Errorf("%s: %v %d %s", flag, err, r.Code, r.Stderr)
+			}
+		}
+	})
 	t.Run("when_there_is_nothing", func(t *testing.T) { off(t, "there was no gateway to take away") })
 }
 
@@ -192,6 +227,19 @@ func TestASecondGatewayWithTheSameStateIsRefused(t *testing.T) {
 	}
 	if _, got := s.Reach(t.Context(), client.Target{Kind: client.HTTPS, Name: "mcr.microsoft.com", Port: 443}); !got.OK {
 		t.Errorf("the first one suffers: %+v", got)
+	}
+}
+
+// A rule for tcp would let every name on the address through.
+func TestARecordSuggestsTheProtocolThatThePortMostLikelyHas(t *testing.T) {
+	need(t, "curl")
+	s := withGateway(t, example(t, "seed.yaml"))
+	if r := s.run("curl", "-sS", "--max-time", "5", "http://mcr.microsoft.com/"); r.Code == 0 {
+		t.Error("a name that is allowed for https was reached over http")
+	}
+	r := s.awaitRecord("the denial", func(r lab.Record) bool { return r.Reason == "port-not-allowed" })
+	if r.Name != "mcr.microsoft.com" || !strings.Contains(r.Allow, "ports: [http/80]") {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -100,9 +100,23 @@ func TestCheckSaysWhatIsMissingAndChangesNothing(t *testing.T) {
 	s.sameHost(t, before)
 	s.write(withPorts(t))
 	r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: s.argv("--check")})
-	if want := "yes  published ports: on [" + s.Plan.Outside[0].String() + "]: tcp/443 to 20.50.140.9:443, "; err != nil || r.Code != 0 || !strings.Contains(string(r.Stdout), want) {
+	if want := "yes  published ports: on [" + s.Plan.Outside[0].String() + "]: tcp/443 to 20.50.140.9:443 for 198.51.100.0/26, "; err != nil || r.Code != 0 || !strings.Contains(string(r.Stdout), want) {
 		t.Errorf("%v %d, want %q in\n%s%s", err, r.Code, want, r.Stdout, r.Stderr)
 	}
+	// A route that leads to nobody, and an interface that leads nowhere.
+	for hop, want := range map[string]string{
+		"10.1.0.77":                "by gateway.privateAddress in the description, and inside has [" + s.Plan.Gateway.String() + "]",
+		s.Plan.Outside[0].String(): "this host has it, but not on inside",
+	} {
+		s.write(strings.Replace(example(t, "seed.yaml"), "privateAddress: 10.1.0.4", "privateAddress: "+hop, 1))
+		r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: append(s.argv("--check"), "--outside", lab.InsideLink)})
+		for _, want := range []string{"but  the cluster's routes: ", want, "but  the way out: no default route leads out of inside"} {
+			if err != nil || r.Code != 0 || !strings.Contains(string(r.Stdout), want) {
+				t.Errorf("%v %d, want %q in\n%s%s", err, r.Code, want, r.Stdout, r.Stderr)
+			}
+		}
+	}
+	s.write(withPorts(t))
 	s.takePort53(t)
 	r, err = s.Gateway.Run(t.Context(), lab.Cmd{Argv: append(s.argv("--check"), "--outside", "nowhere")})
 	if err != nil || r.Code != 2 || !strings.Contains(string(r.Stdout), `no   interfaces: --outside: there is no interface "nowhere"`) {
