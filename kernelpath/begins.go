@@ -185,6 +185,18 @@ func (b *begins) refuse(key flowKey) {
 	}
 }
 
+// refuseUnknown notes that a flow was denied, also when nobody knows where it begins.
+func (b *begins) refuseUnknown(key flowKey, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.by[key] == nil {
+		b.note(key, 0, opening{}, until)
+	}
+	if x := b.by[key]; x != nil {
+		x.fate = refused
+	}
+}
+
 // lost notes that it is forgotten what has passed of the connection that begins there.
 func (b *begins) lost(key flowKey, at firsts) {
 	b.mu.Lock()

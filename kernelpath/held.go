@@ -26,7 +26,7 @@ type heldFlow struct {
 	stray    bool // the first segment was no hello; waits for an earlier one
 	asking   bool // the hello is whole, and the server is being asked what it means to it
 	fixed    bool // begin is known
-	again    bool // the server has asked for another hello, which comes behind what passed
+	second   bool // the server has asked for another hello, which comes behind what passed
 
 	begin   firsts
 	passed  int              // bytes of buf that were let through
@@ -133,11 +133,11 @@ func (held *heldFlow) asked(deadline time.Time) {
 		held.have = append(held.have[:0], held.have[1:]...)
 	}
 	held.base, held.passed, held.hello = held.base+uint32(n), held.passed-n, 0
-	held.again, held.pending, held.segments, held.deadline, held.owed = true, false, 0, deadline, owed{}
+	held.second, held.pending, held.segments, held.deadline, held.owed = true, false, 0, deadline, owed{}
 }
 
 // hasPassed reports whether the server may have something of the stream.
-func (held *heldFlow) hasPassed() bool { return held.passed > 0 || held.again }
+func (held *heldFlow) hasPassed() bool { return held.passed > 0 || held.second }
 
 // prefix returns the bytes from base on that have arrived without a hole.
 func (held *heldFlow) prefix() []byte {

@@ -55,11 +55,14 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	case p.payloadBytes == 0:
 		h.pass(id, mark, 0)
 	case held == nil && what == forgotten:
-		if !h.audit && h.inject != nil {
-			h.inject(segment{src: key.dst, dst: key.src, seq: p.seq, flags: flagRST})
-		}
+		h.abort(key, p)
 		h.late(key, id, mark, "the server answered too late")
-	case held == nil || !held.pending && !held.again:
+	case held == nil && !known && h.tracked && !h.justReleased(key):
+		// Its hello went out before this process began, or an answer to a SYN got lost.
+		h.abort(key, p)
+		h.begun.refuseUnknown(key, h.now.Add(begunTime))
+		h.late(key, id, mark, detailForgotten)
+	case held == nil || !held.pending && !held.second:
 		h.drop(id, mark)
 	case held.pending && int32(p.ack-held.base)-int32(held.hello) < 0:
 		h.drop(id, mark) // it speaks before it has the hello: no TLS server
@@ -99,6 +102,16 @@ func (h *hold) answer(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 	h.begun.forget(key)
 	h.give(key, held)
 }
+
+// abort tells a client that its server is gone, in place of what that one says.
+func (h *hold) abort(key flowKey, p *packet) {
+	if !h.audit && h.inject != nil {
+		h.inject(segment{src: key.dst, dst: key.src, seq: p.seq, flags: flagRST})
+	}
+}
+
+// detailForgotten is the detail of a flow that is refused because of that.
+const detailForgotten = "the gateway does not know any more what the server has of it"
 
 // late refuses a flow that goes on when nobody knows any more what has passed of it:
 // it had its time, or lost its place.

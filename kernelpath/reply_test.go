@@ -182,6 +182,37 @@ func TestAServerThatAnswersTooLateHasARecord(t *testing.T) {
 	s.wantRecord(flow.HelloTimeout)
 }
 
+// The flows whose hello was on its way when another process was killed have a client
+// that waits and a server that answers.
+func TestWhatWasOnItsWayWhenAnotherProcessEndedIsReset(t *testing.T) {
+	s := newStage(t)
+	s.h.tracked = true
+	end := first + uint32(len(helloFor("a.example")))
+	s.want(s.says(0, end, serverHello), denied)
+	if !slices.Equal(s.resets, []uint32{1}) {
+		t.Errorf("resets %v, the client expects 1", s.resets)
+	}
+	s.wantRecord(flow.HelloTimeout)
+	s.want(s.says(len(serverHello), end, serverHello), dropped) // was queued with it
+	if len(s.events) != 1 {
+		t.Errorf("%d records of one flow", len(s.events))
+	}
+	s.want(s.client(end, helloFor("a.example")), denied)
+	s.handshake(first + 9) // another connection
+	s.want(s.client(first+9, helloFor("a.example")), pending)
+
+	t.Run("and what waited while its flow was released is not", func(t *testing.T) {
+		s, hello := onItsWay(t)
+		s.h.tracked = true
+		end := first + uint32(len(hello))
+		s.want(s.says(0, end, serverHello), released)
+		for range maxAgain {
+			s.want(s.says(len(serverHello), end, serverHello), repeated)
+		}
+		s.want(s.says(len(serverHello), end, serverHello), dropped)
+	})
+}
+
 // What has passed of a flow and is forgotten must not be judged again with other bytes
 // in its place: the server may have some of the first and take the rest.
 func TestAFlowOfWhichSomethingHasPassedIsNotJudgedAnew(t *testing.T) {

@@ -156,3 +156,39 @@ func TestASynWaitsWhileAHelloIsOnItsWay(t *testing.T) {
 	}
 	s.awaitRecord("the SYN", func(r lab.Record) bool { return r.Source == h.Local.String() && r.Reason == "out-of-state" })
 }
+
+// A client whose hello was on its way to a slow server when the gateway was killed is
+// told so when the gateway is back, and does not wait for its own time-out.
+func TestAHelloOnItsWayOverAKillIsResetAtTheRestart(t *testing.T) {
+	need(t, "perl")
+	s, at := oddServer(t, func(_ *site, listen string) []string {
+		return []string{"perl", "-MIO::Socket::INET", "-e",
+			`$s = IO::Socket::INET->new(Listen => 9, LocalAddr => $ARGV[0], ReuseAddr => 1) or die; while ($c = $s->accept) { sysread $c, $b, 9000; sleep 2; syswrite $c, "\x16\x03\x03\x00\x04\x0e\x00\x00\x00"; push @kept, $c }`, listen}
+	})
+	type end struct {
+		heard client.Heard
+		after time.Duration
+	}
+	ended := make(chan end, 1)
+	began := time.Now()
+	go func() {
+		h, err := s.Say(t.Context(), client.Raw{To: netip.AddrPortFrom(at, 8543), Chunks: [][]byte{clientHello(t, "odd.example.net", true)}, Listen: 15 * time.Second})
+		if err != nil {
+			h.Error = err.Error()
+		}
+		ended <- end{h, time.Since(began)}
+	}()
+	s.awaitRecord("the hello", func(r lab.Record) bool {
+		return r.Name == "odd.example.net" && r.Path == "hello" && r.Verdict == "allow"
+	})
+	if err := s.gateway.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	s.start()
+	e := <-ended
+	if !strings.Contains(e.heard.Error, "reset") || len(e.heard.Data) != 0 || e.after > 10*time.Second {
+		t.Errorf("after %s the client has heard %+v, want a reset", e.after, e.heard)
+	}
+	s.awaitRecord("the reset", func(r lab.Record) bool { return r.Reason == "hello-timeout" && r.Source == e.heard.Local.String() })
+}
