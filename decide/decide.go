@@ -32,13 +32,22 @@ type Snapshot struct {
 	terms   []terms
 	lists   [][]uint32 // of rules, ascending
 
-	exact   map[string]refs // canonical name -> rules
-	below   map[string]refs // apex -> rules for names under it
-	lengths []netip.Prefix  // one zero-address prefix for each family and length in use
-	nets    map[netip.Prefix]refs
+	exact  map[string]refs // canonical name -> rules
+	below  map[string]refs // apex -> rules for names under it
+	apexes lengths         // of the apexes in below
+	masks  []netip.Prefix  // one zero-address prefix for each family and length in use
+	nets   map[netip.Prefix]refs
 
 	ancestors map[string]bool // names under which some rule has a name
 }
+
+// lengths is a set of lengths of names. Most of a name's suffixes have another
+// length than any apex, and need not be looked up.
+type lengths [(dnsname.MaxName + 64) / 64]uint64
+
+func (l *lengths) add(n int) { l[n/64] |= 1 << (n % 64) }
+
+func (l *lengths) has(n int) bool { return n/64 < len(l) && l[n/64]&(1<<(n%64)) != 0 }
 
 // refs are the rules about one destination: the first one, and the list of the
 // others, whose place in lists is rest-1; 0 when there are none.
@@ -75,6 +84,7 @@ func New(p *program.Program) *Snapshot {
 		}
 		if n, ok := r.Pattern.Apex(); ok {
 			refer(s, s.below, n.String(), uint32(i))
+			s.apexes.add(len(n.String()))
 			s.ancestors[n.String()] = true
 			s.addAncestors(n)
 		}
@@ -83,7 +93,7 @@ func New(p *program.Program) *Snapshot {
 			length := netip.PrefixFrom(zeroOf(pfx.Addr()), pfx.Bits())
 			if !seen[length] {
 				seen[length] = true
-				s.lengths = append(s.lengths, length)
+				s.masks = append(s.masks, length)
 			}
 		}
 	}
@@ -156,7 +166,7 @@ func (s *Snapshot) Decide(f flow.Flow, at time.Time) flow.Decision {
 func (s *Snapshot) DecideBytes(f flow.Flow, name []byte, at time.Time) flow.Decision {
 	q := query{s: s, f: &f, at: at}
 	if f.Dst.IsValid() {
-		for _, length := range s.lengths {
+		for _, length := range s.masks {
 			if length.Addr().BitLen() != f.Dst.BitLen() {
 				continue
 			}
@@ -185,6 +195,9 @@ func (s *Snapshot) DecideBytes(f flow.Flow, name []byte, at time.Time) flow.Deci
 			break
 		}
 		rest = rest[dot+1:]
+		if !s.apexes.has(len(rest)) {
+			continue
+		}
 		if r, ok := s.below[string(rest)]; ok {
 			q.askNamed(r)
 		}
