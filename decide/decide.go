@@ -90,10 +90,10 @@ func New(p *program.Program) *Snapshot {
 		}
 		for _, pfx := range r.Prefixes.Prefixes() {
 			refer(s, s.nets, pfx, uint32(i))
-			length := netip.PrefixFrom(zeroOf(pfx.Addr()), pfx.Bits())
-			if !seen[length] {
-				seen[length] = true
-				s.masks = append(s.masks, length)
+			mask := netip.PrefixFrom(zeroOf(pfx.Addr()), pfx.Bits())
+			if !seen[mask] {
+				seen[mask] = true
+				s.masks = append(s.masks, mask)
 			}
 		}
 	}
@@ -166,11 +166,11 @@ func (s *Snapshot) Decide(f flow.Flow, at time.Time) flow.Decision {
 func (s *Snapshot) DecideBytes(f flow.Flow, name []byte, at time.Time) flow.Decision {
 	q := query{s: s, f: &f, at: at}
 	if f.Dst.IsValid() {
-		for _, length := range s.masks {
-			if length.Addr().BitLen() != f.Dst.BitLen() {
+		for _, mask := range s.masks {
+			if mask.Addr().BitLen() != f.Dst.BitLen() {
 				continue
 			}
-			pfx, _ := f.Dst.Prefix(length.Bits())
+			pfx, _ := f.Dst.Prefix(mask.Bits())
 			if r, ok := s.nets[pfx]; ok {
 				q.ask(r.first, q.address(s.of(r.first)))
 				for _, i := range s.others(r) {

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -408,51 +407,4 @@ func (g *Gateway) serve(ctx context.Context, p parts, ready func()) error {
 	}
 	g.log.Info("ended; the rules stay in the kernel: proved flows go on, new ones by name wait; sallyport gateway --off takes them away")
 	return errors.Join(errs...)
-}
-
-// ErrStarted is in the error of Off when it has done all, and the gateway was
-// started again behind it.
-var ErrStarted = errors.New("the gateway runs again")
-
-// Off removes everything that a gateway with this state directory has put into
-// the host, and stops it first when it runs.
-func Off(ctx context.Context, stateDir string, log *slog.Logger) error {
-	stopped, err := stopRunning(ctx, stateDir, log)
-	if err != nil {
-		return err
-	}
-	if _, err := kernelpath.Probe(); err != nil {
-		return err
-	}
-	wasPresent, err := kernelpath.Present()
-	if err != nil {
-		return err
-	}
-	// The table last: a host that forwards without it would let everything pass.
-	host, err := kernelpath.Saved(filepath.Join(stateDir, "host.json"))
-	if err == nil && host != nil {
-		err = host.Restore()
-	}
-	errs := []error{err, kernelpath.Remove()}
-	for _, name := range stateFiles {
-		if err := os.Remove(filepath.Join(stateDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	_ = os.Remove(stateDir) // when it is empty
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	switch {
-	case host == nil && !wasPresent:
-		log.Info("there was no gateway to take away")
-	case host == nil:
-		log.Info("off: the table is gone")
-	default:
-		log.Info("off: the table is gone, and this host's settings are as they were")
-	}
-	if stopped {
-		return startedAnew(ctx, stateDir)
-	}
-	return nil
 }

@@ -99,8 +99,8 @@ func (h *hostFacts) fits(l Loaded, inside, outside string) error {
 func (h *hostFacts) facesCluster(hops []netip.Addr, inside, outside string) error {
 	for _, a := range hops {
 		if slices.Contains(h.front, a) && !slices.Contains(h.inside, a) {
-			return fmt.Errorf("the cluster's routes lead to %s, by gateway.privateAddress in the description, and that is an address of %s: "+
-				"are they the wrong way round? Try --inside %s --outside %s, or write an address of %s", a, outside, outside, inside, inside)
+			return fmt.Errorf("%s and that is an address of %s: are they the wrong way round? Try --inside %s --outside %s, or write an address of %s",
+				routesTo(a), outside, outside, inside, inside)
 		}
 	}
 	return nil
@@ -115,13 +115,16 @@ func (h *hostFacts) hopsAway(hops []netip.Addr, inside string) []string {
 		switch {
 		case !a.IsValid() || slices.Contains(h.inside, a):
 		case slices.Contains(h.own, a):
-			out = append(out, fmt.Sprintf("the cluster's routes lead to %s, by gateway.privateAddress in the description, and this host has it, but not on %s", a, inside))
+			out = append(out, fmt.Sprintf("%s and this host has it, but not on %s", routesTo(a), inside))
 		default:
-			out = append(out, fmt.Sprintf("the cluster's routes lead to %s, by gateway.privateAddress in the description, and %s has %v: "+
-				"right only where a load balancer has that address", a, inside, h.inside))
+			out = append(out, fmt.Sprintf("%s and %s has %v: right only where a load balancer has that address", routesTo(a), inside, h.inside))
 		}
 	}
 	return out
+}
+
+func routesTo(hop netip.Addr) string {
+	return fmt.Sprintf("the cluster's routes lead to %s, by gateway.privateAddress in the description,", hop)
 }
 
 // leadsOut says what is wrong with the way out of the outside interface, "" when

@@ -4,16 +4,12 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,66 +59,4 @@ func readPID(f *os.File) (int, error) {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
 	return strconv.Atoi(strings.TrimSpace(string(b[:n])))
-}
-
-// stopRunning ends the gateway that holds the state directory, and waits until
-// it has; stopped says whether there was one.
-func stopRunning(ctx context.Context, dir string, log *slog.Logger) (stopped bool, err error) {
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("open state: %w", err)
-	}
-	defer lock.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			return stopped, nil
-		}
-		pid, err := readPID(lock)
-		if err != nil || pid <= 1 {
-			return stopped, fmt.Errorf("a gateway holds %s, but the file does not say which process it is", lock.Name())
-		}
-		if !stopped {
-			stopped = true
-			log.Info("stopping the gateway", "pid", pid)
-			if err := unix.Kill(pid, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
-				return stopped, fmt.Errorf("stop gateway process %d: %w", pid, err)
-			}
-		}
-		if time.Now().After(deadline) {
-			return stopped, fmt.Errorf("gateway process %d does not stop", pid)
-		}
-		select {
-		case <-ctx.Done():
-			return stopped, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// comesBack is how long a service manager has to start a gateway that was stopped
-// anew: the unit in deploy/ waits for 1 s, and asks the name servers first.
-const comesBack = 4 * time.Second
-
-// startedAnew looks for that long whether somebody starts the gateway again. It
-// takes no lock, which would be in that one's way.
-func startedAnew(ctx context.Context, dir string) error {
-	for deadline := time.Now().Add(comesBack); time.Now().Before(deadline); {
-		if lock, err := os.Open(filepath.Join(dir, "lock")); err == nil {
-			pid, err := readPID(lock)
-			_ = lock.Close()
-			if err == nil && unix.Kill(pid, 0) == nil {
-				return fmt.Errorf("%w, as process %d: it was off, and something has started it anew, most likely a service manager; end it there first: "+
-					"systemctl disable --now sallyport-gateway && sallyport gateway --off", ErrStarted, pid)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return nil
 }

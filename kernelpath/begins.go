@@ -185,15 +185,12 @@ func (b *begins) refuse(key flowKey) {
 	}
 }
 
-// refuseUnknown notes that a flow was denied, also when nobody knows where it begins.
-func (b *begins) refuseUnknown(key flowKey, until time.Time) {
+// missed makes room for what becomes of a flow of which nobody knows where it begins.
+func (b *begins) missed(key flowKey, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.by[key] == nil {
 		b.note(key, 0, opening{}, until)
-	}
-	if x := b.by[key]; x != nil {
-		x.fate = refused
 	}
 }
 

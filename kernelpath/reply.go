@@ -60,7 +60,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	case held == nil && !known && h.tracked && !h.justReleased(key):
 		// Its hello went out before this process began, or an answer to a SYN got lost.
 		h.abort(key, p)
-		h.begun.refuseUnknown(key, h.now.Add(begunTime))
+		h.begun.missed(key, h.now.Add(begunTime))
 		h.late(key, id, mark, detailForgotten)
 	case held == nil || !held.pending && !held.second:
 		h.drop(id, mark)

@@ -401,6 +401,15 @@ func TestTheLogSaysOnceAMinuteThatNoUpstreamAnswers(t *testing.T) {
 	if n := strings.Count(log.String(), "level=WARN"); n != 2 {
 		t.Errorf("a minute later there are %d warnings:\n%s", n, log.String())
 	}
+
+	r = newRig(t, "a.example. 60 CNAME a.example.")
+	r.cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	log.Reset()
+	r.ask("a.example.", dns.TypeA)
+	r.wantReasons(flow.UpstreamFailed)
+	if log.Len() > 0 {
+		t.Errorf("the upstream answered, with a chain that never ends, and the log says:\n%s", log.String())
+	}
 }
 
 func TestAnUpstreamThatFailsIsAskedTwiceAndTheNextOneToo(t *testing.T) {

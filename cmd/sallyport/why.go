@@ -178,8 +178,11 @@ type whyJSON struct {
 // ask puts one flow to the judge.
 func ask(p *program.Program, f flow.Flow, from string, now time.Time) whyJSON {
 	d := p.Eval(f, now)
-	if raw := asBytes(f); d.Reason == flow.ProtocolMismatch && p.Eval(raw, now).Verdict == flow.Allow {
-		f, d = raw, p.Eval(raw, now)
+	if d.Reason == flow.ProtocolMismatch {
+		raw := asBytes(f)
+		if e := p.Eval(raw, now); e.Verdict == flow.Allow {
+			f, d = raw, e
+		}
 	}
 	nameless := f
 	nameless.Src = netip.Addr{}
