@@ -14,18 +14,31 @@ import (
 	"github.com/miekg/dns"
 )
 
+// listenBoth opens a port of loopback over UDP and TCP. What is free over one may be
+// taken over the other, as by a connection of another test: then it is another port.
+func listenBoth(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, l
+		}
+		_ = pc.Close()
+		if tries == 20 {
+			t.Fatal(err)
+		}
+	}
+}
+
 // serve runs the resolver on loopback, and an upstream behind it on real
 // sockets.
 func (r *rig) serve() (addr string) {
 	r.t.Helper()
-	up, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	upTCP, err := net.Listen("tcp", up.LocalAddr().String())
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	up, upTCP := listenBoth(r.t)
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m, err := r.exchange(context.Background(), upstream, q)
 		if err != nil {
@@ -46,14 +59,7 @@ func (r *rig) serve() (addr string) {
 	r.res.Upstreams = []netip.AddrPort{netip.MustParseAddrPort(up.LocalAddr().String())}
 	r.cfg.Exchange = exchange
 
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	pc, l := listenBoth(r.t)
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Serve(ctx, []net.PacketConn{pc}, []net.Listener{l}) }()
