@@ -40,11 +40,26 @@ func (o Open) Flow(t Tuple) flow.Flow {
 type Flows struct {
 	mu    sync.Mutex
 	open  map[Tuple]Open
-	file  *linefile.File // nil: none
-	buf   []byte         // lines that are not in the file yet
-	lines int            // in the file
-	err   error          // the first of the file since it was last asked for
+	older map[Tuple]*older // what open had before, whose end is still to be told
+	file  *linefile.File   // nil: none
+	buf   []byte           // lines that are not in the file yet
+	lines int              // in the file
+	// expireAt is how many there may be in older before they are looked through.
+	expireAt int
+	err      error // the first of the file since it was last asked for
 }
+
+// older is a flow in whose place another one was allowed: its ports were used again.
+type older struct {
+	open Open
+	at   time.Time // when
+	next *older    // allowed behind it
+}
+
+// endTime is how long the end of a flow may be on its way behind the decision about
+// the next one on its ports. Behind the end of that one the kernel waits for longer,
+// as by nf_conntrack_tcp_timeout_close.
+const endTime = 2 * time.Second
 
 // maxOpen bounds how many open flows are remembered; beyond it one of the
 // others, whichever, is forgotten: it closes without a record, and does not
@@ -56,7 +71,7 @@ const maxOpen = 200_000
 const rewriteAt = 50_000
 
 // NewFlows returns an empty table without a file.
-func NewFlows() *Flows { return &Flows{open: make(map[Tuple]Open)} }
+func NewFlows() *Flows { return &Flows{open: make(map[Tuple]Open), older: make(map[Tuple]*older)} }
 
 // OpenFlows reads the flows of path and opens it for more. A file that does not
 // exist is an empty one. Lines that cannot be read are left out and counted.
@@ -106,6 +121,7 @@ func (f *Flows) Keep(running []Tuple) error {
 		}
 	}
 	f.open = kept
+	clear(f.older)
 	return f.rewrite()
 }
 
@@ -113,7 +129,11 @@ func (f *Flows) Keep(running []Tuple) error {
 func (f *Flows) add(t Tuple, o Open) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, known := f.open[t]; !known && len(f.open) >= maxOpen {
+	before, known := f.open[t]
+	switch {
+	case known:
+		f.replace(t, before)
+	case len(f.open) >= maxOpen:
 		for other := range f.open {
 			f.forget(other)
 			break
@@ -125,9 +145,50 @@ func (f *Flows) add(t Tuple, o Open) {
 	}
 }
 
+// replace notes that the end of o is still to be told, since its ports have another
+// flow by now.
+func (f *Flows) replace(t Tuple, o Open) {
+	if len(f.older) >= maxOpen {
+		clear(f.older)
+	}
+	last := &older{open: o, at: time.Now()}
+	if first := f.ending(t); first == nil {
+		f.older[t] = last
+	} else {
+		for ; first.next != nil; first = first.next {
+		}
+		first.next = last
+	}
+}
+
+// ending returns the first of the flows that were replaced on these ports a moment
+// ago, nil when there is none.
+func (f *Flows) ending(t Tuple) *older {
+	x := f.older[t]
+	for x != nil && time.Since(x.at) > endTime {
+		x = x.next
+	}
+	f.endsNext(t, x)
+	return x
+}
+
+func (f *Flows) endsNext(t Tuple, x *older) {
+	if x == nil {
+		delete(f.older, t)
+	} else {
+		f.older[t] = x
+	}
+}
+
+// end takes out the flow whose end the kernel tells: of those on the same ports the
+// one that was allowed first.
 func (f *Flows) end(t Tuple) (Open, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if x := f.ending(t); x != nil {
+		f.endsNext(t, x.next)
+		return x.open, true
+	}
 	o, ok := f.open[t]
 	if ok {
 		f.forget(t)
@@ -146,6 +207,7 @@ func (f *Flows) forget(t Tuple) {
 func (f *Flows) flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.expire()
 	if f.file == nil || len(f.buf) == 0 {
 		return
 	}
@@ -158,6 +220,18 @@ func (f *Flows) flush() {
 	if err != nil && f.err == nil {
 		f.err = err
 	}
+}
+
+// expire forgets those that were replaced and whose end nobody has told, when there
+// are many.
+func (f *Flows) expire() {
+	if len(f.older) < f.expireAt {
+		return
+	}
+	for t := range f.older {
+		f.ending(t)
+	}
+	f.expireAt = max(1024, 2*len(f.older))
 }
 
 // Err returns the first error of the file since the last call.

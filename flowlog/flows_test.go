@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/flow"
@@ -85,6 +86,45 @@ func TestTheFileOfFlowsDoesNotGrowForGood(t *testing.T) {
 	st, err := os.Stat(path)
 	if err != nil || st.Size() > 200*rewriteAt || f.Err() != nil {
 		t.Errorf("%d bytes for %d flows: %v", st.Size(), f.Len(), err)
+	}
+}
+
+// The kernel tells that a flow has ended a moment behind the decision about the next
+// one on its ports.
+func TestTheEndOfAFlowIsNotTheEndOfTheNextOneOnItsPorts(t *testing.T) {
+	f := NewFlows()
+	for _, id := range []string{"x-1", "x-2", "x-3"} {
+		f.add(tuple(1), Open{ID: id, At: at})
+	}
+	for _, want := range []string{"x-1", "x-2"} {
+		if got, ok := f.end(tuple(1)); !ok || got.ID != want {
+			t.Errorf("%+v, %t has ended, want %s", got, ok, want)
+		}
+		if now, ok := f.Find(tuple(1)); !ok || now.ID != "x-3" {
+			t.Errorf("behind the end of %s there is %+v, %t", want, now, ok)
+		}
+	}
+	if got, ok := f.end(tuple(1)); !ok || got.ID != "x-3" || f.Len() != 0 || len(f.older) != 0 {
+		t.Errorf("%+v, %t has ended, %d and %d are left", got, ok, f.Len(), len(f.older))
+	}
+}
+
+// An end that was never told must not hide the end of the flow behind it.
+func TestAnEndThatIsNotToldInTimeIsNotWaitedFor(t *testing.T) {
+	for about, forget := range map[string]func(*Flows){
+		"asked for": func(*Flows) {},
+		"expired":   (*Flows).flush,
+	} {
+		t.Run(about, func(t *testing.T) {
+			f := NewFlows()
+			f.add(tuple(1), Open{ID: "x-1", At: at})
+			f.add(tuple(1), Open{ID: "x-2", At: at})
+			f.older[tuple(1)].at = time.Now().Add(-endTime - time.Millisecond)
+			forget(f)
+			if got, ok := f.end(tuple(1)); !ok || got.ID != "x-2" || len(f.older) != 0 {
+				t.Errorf("%+v, %t has ended, want x-2; %d are waited for", got, ok, len(f.older))
+			}
+		})
 	}
 }
 

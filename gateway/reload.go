@@ -166,6 +166,7 @@ func (g *Gateway) cut(keepUnknown bool, wait time.Duration) int {
 		}
 	}
 	// Those released a moment ago are remembered a moment later.
+	waited := len(unknown) > 0
 	for until := time.Now().Add(wait); len(unknown) > 0 && time.Now().Before(until); {
 		time.Sleep(recordTick)
 		unknown = slices.DeleteFunc(unknown, func(t kernelpath.Running) bool {
@@ -177,6 +178,22 @@ func (g *Gateway) cut(keepUnknown bool, wait time.Duration) int {
 		})
 	}
 	out = append(out, unknown...)
+	if waited {
+		// Meanwhile other connections may have begun on the same ports.
+		if running, err = kernelpath.Released(g.marks); err != nil {
+			g.log.Error("flows not looked at", "err", err)
+			return 0
+		}
+		still := make(map[flowlog.Tuple]uint32, len(running))
+		for _, t := range running {
+			still[t.Tuple] = t.Entry
+		}
+		gone := func(t kernelpath.Running) bool {
+			entry, running := still[t.Tuple]
+			return !running || entry != t.Entry
+		}
+		out, ended = slices.DeleteFunc(out, gone), slices.DeleteFunc(ended, gone)
+	}
 	now, rules := g.opt.Now(), g.rules.Load()
 	for _, t := range out {
 		known, _ := g.flows.Find(t.Tuple)

@@ -216,6 +216,7 @@ func (j *Judge) inbound(f *flow.Flow) (flow.Decision, string) {
 // Running is a flow that the kernel forwards because of our marks.
 type Running struct {
 	flowlog.Tuple               // as the client sees it
+	Entry         uint32        // the kernel's number of what it keeps of the flow; another connection on the same ports has another
 	Ended         bool          // TCP that both ends are done with; its entry still forwards
 	Led           flowlog.Tuple // the same behind this host: from us, to where it leads; zero for a flow that was not published
 }
