@@ -173,7 +173,7 @@ func Run(ctx context.Context, opt Options, ready func()) (err error) {
 		Front: netset.OfAddrs(g.host.front...), Publish: opt.Program.Published,
 	}
 	engine, err := kernelpath.Open(cfg, &kernelpath.Judge{
-		Rules: g.rules.Load, Names: g.names, Record: g.records.Decide, Now: opt.Now, ECH: g.probes.Ask,
+		Rules: g.rules.Load, Names: g.names, Record: g.records.Decide, End: g.records.End, Now: opt.Now, ECH: g.probes.Ask,
 		Sources: func() netset.Set { return g.force.Load().sources },
 		Inbound: func(f flow.Flow) flow.Decision { return g.force.Load().Program.Inbound(f, netip.AddrPort{}) },
 	})

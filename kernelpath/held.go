@@ -31,6 +31,7 @@ type heldFlow struct {
 	begin   firsts
 	passed  int              // bytes of buf that were let through
 	pending bool             // judged and let through; waits for the server's answer
+	done    bool             // released
 	rules   *decide.Snapshot // that judged it
 	hello   int              // bytes of buf up to the hello's end
 	server  serverStream

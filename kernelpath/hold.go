@@ -423,9 +423,23 @@ func (h *hold) letGo(key flowKey, held *heldFlow) {
 	for i, id := range held.ids {
 		h.pass(id, held.marks[i], h.marks.Released())
 	}
+	h.release(key, held)
+}
+
+// release forgets a flow that was released: it is the kernel's.
+func (h *hold) release(key flowKey, held *heldFlow) {
 	h.fresh[key] = 0
 	h.begun.forget(key)
+	held.done = true
 	h.give(key, held)
+}
+
+// ended tells that an allowed flow goes no further: the kernel tells the end of those
+// that were released.
+func (h *hold) ended(key flowKey) {
+	if h.judge.End != nil {
+		h.judge.End(flowlog.Closed{At: h.now, Tuple: flowlog.Tuple{Transport: flow.TCP, Src: key.src, Dst: key.dst}})
+	}
 }
 
 // expire refuses the flows whose time is over, judges those again whose server is
@@ -501,8 +515,9 @@ func (h *hold) take(key flowKey, seq uint32) *heldFlow {
 
 // give forgets a flow and keeps its buffers for the next one.
 func (h *hold) give(key flowKey, held *heldFlow) {
-	if held.hasPassed() {
+	if held.hasPassed() && !held.done {
 		h.begun.lost(key, held.begin)
+		h.ended(key)
 	}
 	if held.stray {
 		h.waiting--

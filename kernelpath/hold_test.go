@@ -45,6 +45,7 @@ type stage struct {
 	events []flowlog.Event
 	resets []uint32
 	said   []segment // in the name of one end, but for resets
+	ends   []flowlog.Closed
 	rules  *program.Program
 }
 
@@ -75,6 +76,7 @@ func newStage(t testing.TB) *stage {
 		Rules: func() *decide.Snapshot { return rules }, Names: names,
 		Sources: func() netset.Set { return cluster },
 		Record:  func(e *flowlog.Event) { s.events = append(s.events, *e) },
+		End:     func(c flowlog.Closed) { s.ends = append(s.ends, c) },
 	}, m)
 	s.h.inject = func(g segment) {
 		if g.flags == flagRST {
@@ -125,6 +127,7 @@ const (
 	released = "released"
 	denied   = "denied"
 	repeated = "repeated"
+	unmarked = "unmarked"
 )
 
 // outcomes takes the verdicts since the last call, by packet id.
@@ -146,6 +149,8 @@ func (s *stage) outcomes() map[uint32]string {
 			what = released
 		case ours == s.m.Denied():
 			what = denied
+		case ours == s.m.Unmarked():
+			what = unmarked
 		case ours != 0:
 			what = fmt.Sprintf("mark %#x", ours)
 		}
@@ -605,8 +610,34 @@ func TestAServerThatResets(t *testing.T) {
 	s := newStage(t)
 	s.client(first, helloFor("a.example"))
 	this, _ := s.packet(tcp(serverEnd, clientEnd, 1, 0, flagRST, nil))
-	s.want(this, passed)
+	s.want(this, unmarked)
 	s.wantEmpty()
+	s.handshake(first + 70000)
+	s.want(s.client(first+70000, helloFor("a.example")), pending) // on the same ports at once
+}
+
+// The kernel tells the end of a flow that was released; of others nobody else would.
+func TestTheEndOfAnAllowedFlowIsToldOnce(t *testing.T) {
+	of := flowlog.Tuple{Transport: flow.TCP, Src: clientEnd, Dst: serverEnd}
+	for about, tt := range map[string]struct {
+		then func(s *stage, end uint32)
+		told int
+	}{
+		"the server answers":               {func(s *stage, end uint32) { s.server(end, serverHello) }, 0},
+		"the server resets it":             {func(s *stage, _ uint32) { s.packet(tcp(serverEnd, clientEnd, 1, 0, flagRST, nil)) }, 1},
+		"the server never answers":         {func(s *stage, _ uint32) { s.pass(pendingTime) }, 1},
+		"the client says what it must not": {func(s *stage, end uint32) { s.client(end, helloFor("b.example")) }, 1},
+	} {
+		t.Run(about, func(t *testing.T) {
+			s, hello := onItsWay(t)
+			tt.then(s, first+uint32(len(hello)))
+			s.pass(2 * pendingTime)
+			s.wantEmpty()
+			if len(s.ends) != tt.told || tt.told == 1 && s.ends[0].Tuple != of {
+				t.Errorf("told %+v, want %d", s.ends, tt.told)
+			}
+		})
+	}
 }
 
 func TestServersThatSpeakUnasked(t *testing.T) {

@@ -25,6 +25,7 @@ type Judge struct {
 	Sources func() netset.Set             // the cluster's addresses, which tell the two directions apart
 	Inbound func(flow.Flow) flow.Decision // what is published; nil: nothing
 	Record  func(*flowlog.Event)          // must neither block nor keep the event
+	End     func(flowlog.Closed)          // told of allowed flows that were not released and never will be; nil: nobody is
 	Now     func() time.Time              // time.Now when nil
 	// ECH says whether a server knows what to do with an encrypted hello, and why it
 	// is taken to; must not block nor keep the name. Nil: each may.

@@ -48,9 +48,10 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 	switch {
 	case held == nil && !known && h.again(key, id, mark):
 	case p.flags&flagRST != 0:
-		h.pass(id, mark, 0)
-		if held != nil && held.pending {
-			h.give(key, held)
+		// Over, and the client may open another connection on the same ports at once.
+		h.pass(id, mark, h.marks.Unmarked())
+		if held != nil && held.hasPassed() {
+			h.discard(key, held)
 		}
 	case p.payloadBytes == 0:
 		h.pass(id, mark, 0)
@@ -61,6 +62,7 @@ func (h *hold) reply(id, mark uint32, p *packet) {
 		// Its hello went out before this process began, or an answer to a SYN got lost.
 		h.abort(key, p)
 		h.begun.missed(key, h.now.Add(begunTime))
+		h.ended(key)
 		h.late(key, id, mark, detailForgotten)
 	case held == nil || !held.pending && !held.second:
 		h.drop(id, mark)
@@ -98,9 +100,7 @@ func (h *hold) answer(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 		return
 	}
 	h.pass(id, mark, h.marks.Released())
-	h.fresh[key] = 0
-	h.begun.forget(key)
-	h.give(key, held)
+	h.release(key, held)
 }
 
 // abort tells a client that its server is gone, in place of what that one says.
