@@ -111,10 +111,5 @@ func (t *Tunnel) Cut(f flow.Flow, d flow.Decision, raw []byte, detail string) {
 // Release records that f is allowed, sends what was held and passes everything
 // on until both sides have ended, one fails, or nothing moves for long.
 func (t *Tunnel) Release(ctx context.Context, f flow.Flow, d flow.Decision) {
-	if now := t.s.enter(f); now.Verdict != flow.Allow {
-		t.Cut(f, now, nil, rulesChanged)
-		return
-	}
-	t.s.record(f, d, nil, "")
-	t.s.splice(ctx, f)
+	t.s.passAll(ctx, f, d)
 }

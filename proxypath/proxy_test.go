@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/decide"
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/program"
+	"github.com/sallyport/sallyport/proxypath/proxytest"
 )
 
 func TestAnAllowedRequestPasses(t *testing.T) {
@@ -323,6 +324,78 @@ func TestARuleAboutTheAddressLetsBytesPassUnread(t *testing.T) {
 	}
 	if e := r.wantOne(flow.AddressMatched); e.Flow.Proof != flow.ByAddress || e.Decision.Rule != "raw" {
 		t.Errorf("record %+v", e)
+	}
+}
+
+// A rule for tcp lets any protocol pass to its name, also where another name that
+// leads to the same address has a rule for HTTP, which brings it to the proxy.
+func TestARuleForTCPHoldsBesideARuleForHTTPAtTheSameAddress(t *testing.T) {
+	any := func(r *rig) {
+		r.Set(func() {
+			r.rules = decide.New(&program.Program{Rules: []program.Rule{
+				allow("http", "b.example", flow.ProtoHTTP, 80), allow("any", "a.example", flow.ProtoTCP, 80),
+			}})
+		})
+	}
+	t.Run("behind a request that names its host", func(t *testing.T) {
+		r := start(t, Limits{})
+		any(r)
+		heard := make(chan string, 1)
+		r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+			_, _ = io.WriteString(c, "I speak as I like")
+			b, _ := io.ReadAll(br)
+			heard <- string(b)
+		})
+		c, br := r.Dial()
+		const said = "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nGET / HTTP/1.1\r\nHost: elsewhere\r\n\r\nor what it likes"
+		r.Send(c, said)
+		_ = c.CloseWrite()
+		if b, err := io.ReadAll(br); err != nil || string(b) != "I speak as I like" {
+			t.Errorf("got %q %v", b, err)
+		}
+		if got := <-heard; got != said {
+			t.Errorf("the server has %q", got)
+		}
+		if e := r.wantOne(flow.RuleMatched); e.Flow.App != flow.Raw || e.Flow.Proof != flow.ByDNS || e.Decision.Rule != "any" || e.Flow.Dst != addrA {
+			t.Errorf("record %+v", e)
+		}
+	})
+	t.Run("behind a hello that does", func(t *testing.T) {
+		r := start(t, Limits{})
+		any(r)
+		hello := string(proxytest.Hello(t, "a.example"))
+		r.ServeRaw(addrA, func(c net.Conn, br *bufio.Reader) {
+			_, _ = io.ReadFull(br, make([]byte, len(hello)))
+			_, _ = io.WriteString(c, "answer")
+		})
+		c, br := r.Dial()
+		r.Send(c, hello)
+		if b, err := io.ReadAll(br); err != nil || string(b) != "answer" {
+			t.Errorf("got %q %v", b, err)
+		}
+		if e := r.wantOne(flow.RuleMatched); e.Flow.App != flow.Raw || e.Decision.Rule != "any" {
+			t.Errorf("record %+v", e)
+		}
+	})
+	for about, tt := range map[string]struct {
+		say    string
+		reason flow.Reason
+	}{
+		"another name":           {"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", flow.NameNotAllowed},
+		"the one with HTTP, TLS": {string(proxytest.Hello(t, "b.example")), flow.ProtocolMismatch},
+		"no name at all":         {"SSH-2.0-x\r\n", flow.NotHTTP},
+	} {
+		t.Run(about, func(t *testing.T) {
+			r := start(t, Limits{Linger: 50 * time.Millisecond})
+			any(r)
+			c, br := r.Dial()
+			r.Send(c, tt.say)
+			_, _ = io.ReadAll(br)
+			r.wantOne(tt.reason)
+			if to := r.wentTo(); len(to) > 0 {
+				t.Errorf("dialled %v", to)
+			}
+		})
 	}
 }
 

@@ -211,7 +211,15 @@ func (s *session) next(ctx context.Context) bool {
 	case req.Port != 0 && req.Port != s.dst.Port():
 		return s.refuse(ctx, f, flow.Decision{Reason: flow.AmbiguousHost}, method, nil, "Host has another port than the connection")
 	}
-	d := s.p.cfg.Rules().Decide(asked, s.p.cfg.Now())
+	f, d := s.anyBytes(f, s.p.cfg.Rules().Decide(asked, s.p.cfg.Now()))
+	if d.Verdict == flow.Allow && f.App == flow.Raw && s.p.cfg.Tunnel == nil {
+		if _, err := s.connect(ctx, f); err != nil {
+			return s.unreachable(ctx, f, d, method, err)
+		}
+		f.Dst = s.addr.Addr()
+		s.passAll(ctx, f, d)
+		return false
+	}
 	if d.Verdict == flow.Allow && req.Upgrade {
 		d.Verdict, d.Reason = flow.Deny, flow.UpgradeRefused
 	}

@@ -49,8 +49,8 @@ func (s *session) strict(ctx context.Context) {
 	f.Name, f.Proof = name, flow.ByResolvedSNI
 	asked := f
 	asked.Dst = netip.Addr{} // a rule about the address would not have looked inside
-	d := s.p.cfg.Rules().Decide(asked, s.p.cfg.Now())
-	if d.Verdict != flow.Allow {
+	var d flow.Decision
+	if f, d = s.anyBytes(f, s.p.cfg.Rules().Decide(asked, s.p.cfg.Now())); d.Verdict != flow.Allow {
 		deny(d, nil, "")
 		return
 	}
@@ -61,6 +61,10 @@ func (s *session) strict(ctx context.Context) {
 		return
 	}
 	f.Dst = s.addr.Addr()
+	if f.Proof == flow.ByDNS {
+		s.passAll(ctx, f, d)
+		return
+	}
 	if hides, why := s.hides(ctx, name); hides {
 		if ctx.Err() != nil {
 			return // was cut
@@ -69,12 +73,7 @@ func (s *session) strict(ctx context.Context) {
 		deny(flow.Decision{Reason: flow.EncryptedHello}, nil, why)
 		return
 	}
-	if now := s.enter(f); now.Verdict != flow.Allow {
-		deny(now, nil, rulesChanged)
-		return
-	}
-	s.record(f, d, nil, "")
-	s.splice(ctx, f)
+	s.passAll(ctx, f, d)
 }
 
 // hides reports whether the client's hello, whose name is allowed, may have another

@@ -6,6 +6,7 @@ package proxypath
 import (
 	"context"
 	"io"
+	"net/netip"
 
 	"github.com/sallyport/sallyport/flow"
 	"github.com/sallyport/sallyport/flowlog"
@@ -22,14 +23,37 @@ func (s *session) tunnel(ctx context.Context, f flow.Flow, d flow.Decision) {
 		s.client.reset()
 		return
 	}
+	s.passAll(ctx, f, d)
+}
+
+// passAll passes everything on a connection that d allows and whose server is
+// connected, from what is at hand on.
+func (s *session) passAll(ctx context.Context, f flow.Flow, d flow.Decision) {
 	if now := s.enter(f); now.Verdict != flow.Allow {
 		if !s.deny(ctx, f, now, nil, rulesChanged) {
 			s.client.reset()
+			s.server.reset()
 		}
 		return
 	}
 	s.record(f, d, nil, "")
 	s.splice(ctx, f)
+}
+
+// anyBytes judges what names a host by a rule for tcp, where d says that no rule is
+// for its protocol: by such a rule any protocol may pass. It came here because
+// another name, which leads to the same address, has a rule for HTTP or a strict one.
+func (s *session) anyBytes(f flow.Flow, d flow.Decision) (flow.Flow, flow.Decision) {
+	if d.Reason != flow.ProtocolMismatch {
+		return f, d
+	}
+	raw := f
+	raw.App, raw.Proof, raw.Dst = flow.Raw, flow.ByDNS, netip.Addr{}
+	if e := s.p.cfg.Rules().Decide(raw, s.p.cfg.Now()); e.Verdict == flow.Allow {
+		raw.Dst = f.Dst
+		return raw, e
+	}
+	return f, d
 }
 
 // splice passes everything between client and server until both have ended, one
