@@ -166,7 +166,6 @@ func (g *Gateway) cut(keepUnknown bool, wait time.Duration) int {
 		}
 	}
 	// Those released a moment ago are remembered a moment later.
-	waited := len(unknown) > 0
 	for until := time.Now().Add(wait); len(unknown) > 0 && time.Now().Before(until); {
 		time.Sleep(recordTick)
 		unknown = slices.DeleteFunc(unknown, func(t kernelpath.Running) bool {
@@ -178,21 +177,22 @@ func (g *Gateway) cut(keepUnknown bool, wait time.Duration) int {
 		})
 	}
 	out = append(out, unknown...)
-	if waited {
-		// Meanwhile other connections may have begun on the same ports.
+	if len(out)+len(ended) > 0 {
+		// Meanwhile other connections may have begun on the same ports, with entries of
+		// their own.
 		if running, err = kernelpath.Released(g.marks); err != nil {
-			g.log.Error("flows not looked at", "err", err)
-			return 0
+			g.log.Error("flows not looked at again", "err", err) // cut what was found
+		} else {
+			still := make(map[flowlog.Tuple]uint32, len(running))
+			for _, t := range running {
+				still[t.Tuple] = t.Entry
+			}
+			gone := func(t kernelpath.Running) bool {
+				entry, running := still[t.Tuple]
+				return !running || entry != t.Entry
+			}
+			out, ended = slices.DeleteFunc(out, gone), slices.DeleteFunc(ended, gone)
 		}
-		still := make(map[flowlog.Tuple]uint32, len(running))
-		for _, t := range running {
-			still[t.Tuple] = t.Entry
-		}
-		gone := func(t kernelpath.Running) bool {
-			entry, running := still[t.Tuple]
-			return !running || entry != t.Entry
-		}
-		out, ended = slices.DeleteFunc(out, gone), slices.DeleteFunc(ended, gone)
 	}
 	now, rules := g.opt.Now(), g.rules.Load()
 	for _, t := range out {

@@ -216,11 +216,6 @@ func ctMark(bits uint32) exprs {
 	return exprs{&expr.Ct{Key: expr.CtKeyMARK, Register: reg}, and(bits), cmp(expr.CmpOpNeq, make([]byte, 4))}
 }
 
-// ct mark & MASK == VALUE
-func ctMarkIs(mask, value uint32) exprs {
-	return exprs{&expr.Ct{Key: expr.CtKeyMARK, Register: reg}, and(mask), cmp(expr.CmpOpEq, binaryutil.NativeEndian.PutUint32(value))}
-}
-
 // meta mark & BITS != 0
 func packetMark(bits uint32) exprs {
 	return exprs{meta(expr.MetaKeyMARK), and(bits), cmp(expr.CmpOpNeq, make([]byte, 4))}

@@ -31,9 +31,6 @@ func Released(m Marks) ([]Running, error) {
 			return nil, fmt.Errorf("list conntrack flows: %w", err)
 		}
 		for i := range flows {
-			if bit == m.Pending() && flows[i].Mark&m.Released() != 0 {
-				continue // is in the other list
-			}
 			r := Running{Tuple: tupleOf(flows[i].TupleOrig), Entry: flows[i].ID}
 			if tcp := flows[i].ProtoInfo.TCP; tcp != nil {
 				r.Ended = hasEnded(tcp.State)

@@ -32,8 +32,7 @@ func (m Marks) Mask() uint32 {
 	return m.Released() | m.Pending() | m.Denied() | m.Proxied()
 }
 
-// Released marks a flow that is forwarded without another look, whatever other bits
-// it has.
+// Released marks a flow that is forwarded without another look.
 func (m Marks) Released() uint32 { return m.bit(0) }
 
 // Pending marks a flow whose hello is verified and on its way: it is released
@@ -50,11 +49,6 @@ func (m Marks) Proxied() uint32 { return m.bit(3) }
 // Unmarked marks a packet behind whose verdict nothing is known of its flow any
 // more. Such packets are forwarded, and those for the proxy are not.
 func (m Marks) Unmarked() uint32 { return m.Proxied() }
-
-// Reopening marks a released flow whose client has sent another SYN. When it opens
-// a connection its server answers with a SYN of its own, and only then does the
-// release end: the network may have sent the first one twice.
-func (m Marks) Reopening() uint32 { return m.Released() | m.Pending() }
 
 // bit returns the i-th lowest bit of the mask.
 func (m Marks) bit(i int) uint32 {

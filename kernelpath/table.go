@@ -212,7 +212,7 @@ func (b *table) addChains() {
 	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied, counterTooMany} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd", "multipath", "no_address", "syn"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd", "multipath", "no_address"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -250,9 +250,19 @@ func (b *table) steer() {
 	for _, name := range []string{b.cfg.Inside, b.cfg.Outside} {
 		b.rule("steer", inFrom(name), packetMark(m.Mask()), setPacketMark(m.Mask(), 0))
 	}
+	// A SYN may open a new connection in an entry of conntrack that is about to
+	// end, and that must not inherit what the last one has proved. In a pending entry
+	// a verdict may be under way that marks it released, and would do so behind the SYN:
+	// there it has to come again. That rule is the first, since pending becomes released
+	// and not the other way round.
 	insides := b.eachSide(b.fromInside, b.cfg.Inside)
-	b.rule("steer", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN, flagSYN), jump("syn"))
-	b.reopened(insides)
+	for _, inside := range insides {
+		syn := join(inside, l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN))
+		if !b.cfg.Audit {
+			b.dropped("steer", logState, counterInvalid, syn, ctMark(m.Pending()))
+		}
+		b.rule("steer", syn, ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
+	}
 	// What is released needs no more than the filter's first rule.
 	b.rule("steer", ctMark(m.Released()), accept())
 	b.forged()
@@ -264,32 +274,6 @@ func (b *table) steer() {
 		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["proxied"+f.name]),
 			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
 	}
-}
-
-// reopened ends what is known of a flow where another connection opens in its entry
-// of conntrack: that one must not inherit what the last one has proved.
-func (b *table) reopened(insides []exprs) {
-	m := b.cfg.Marks
-	for _, inside := range insides {
-		syn := join(inside, tcpFlags(flagSYN|flagACK|flagRST, flagSYN))
-		if b.cfg.Audit {
-			b.rule("syn", syn, ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
-			continue
-		}
-		// In a pending entry a verdict may be under way that marks it released, and would
-		// do so behind the SYN: there it has to come again. That rule is the first, since
-		// pending becomes released and not the other way round.
-		b.dropped("syn", logState, counterInvalid, syn, ctMarkIs(m.Reopening(), m.Pending()))
-		// Judged by the SYN itself.
-		for _, f := range []family{ipv4, ipv6} {
-			b.rule("syn", syn, ctMark(m.Released()), f.match(), f.between(b.sets["address"+f.name]), setCtMark(m.Mask(), 0))
-			b.rule("syn", syn, ctMark(m.Released()), f.match(), f.bound(b.sets["raw"+f.name]), setCtMark(m.Mask(), 0))
-		}
-		b.dropped("syn", logState, counterInvalid, syn, ctMark(m.Released()), hasPayload())
-		b.rule("syn", syn, ctMark(m.Released()), setCtMark(m.Mask(), m.Reopening()))
-		b.rule("syn", syn, ctMarkIs(m.Released(), 0), ctMark(m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
-	}
-	b.rule("syn", ctReply(), tcpFlags(flagACK|flagRST, flagACK), ctMarkIs(m.Reopening(), m.Reopening()), setCtMark(m.Mask(), 0))
 }
 
 // forged drops what comes from inside in the name of somebody who is not there: this
@@ -385,7 +369,7 @@ func (b *table) fromCluster() {
 	b.rule("raw", l4proto(unix.IPPROTO_UDP), b.queue())
 	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
 	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), early)
-	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN), b.queue())
+	b.rule("raw", l4proto(unix.IPPROTO_TCP), ctState(expr.CtStateBitNEW), b.queue())
 
 	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
 	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), early)

@@ -6,16 +6,12 @@ package acceptance
 import (
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/lab"
-	"github.com/sallyport/sallyport/lab/client"
-	"github.com/sallyport/sallyport/lab/internet"
 )
 
 // answering answers a hello, and sends back all else. It resets the first connection
@@ -77,29 +73,5 @@ func TestPortsThatAreUsedAgainAtOnce(t *testing.T) {
 	write(t, filepath.Join(dir, "go"), nil)
 	if got := <-said; got != "30 served, 30 live on, 0 of another name<nil>" {
 		t.Error(got)
-	}
-}
-
-// A network may deliver a SYN twice, and the second one behind what it has opened.
-func TestASynThatComesAgainEndsNoFlow(t *testing.T) {
-	s := withGateway(t, strings.Replace(example(t, "seed.yaml")+twoOfTheOwners, "kept.example.net, ports: https", "kept.example.net, ports: tcp/443", 1))
-	const n = 4 << 20
-	for _, d := range s.downloads(n, "gone.example.net", "kept.example.net") {
-		r := s.awaitRecord(d.name, func(r lab.Record) bool {
-			return r.Name == d.name && r.Verdict == "allow" && strings.HasSuffix(r.Dest, ":443")
-		})
-		from, err := netip.ParseAddrPort(r.Source)
-		to, err2 := netip.ParseAddrPort(r.Dest)
-		if err != nil || err2 != nil {
-			t.Fatalf("%+v", r)
-		}
-		for range 2 {
-			if _, err := s.Forge(t.Context(), client.Segment{From: from, To: to, Seq: 77, Flags: client.SYN}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := <-d.done; !got.OK || got.SHA256 != internet.Hash(n) {
-			t.Errorf("%s: %+v", d.name, got)
-		}
 	}
 }
