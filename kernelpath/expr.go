@@ -147,6 +147,28 @@ func (f family) between(set *nftables.Set) exprs {
 	}
 }
 
+// loadOpening is ip saddr . ip daddr . tcp sport . tcp dport . tcp sequence
+func (f family) loadOpening() exprs {
+	words := f.size / 4
+	tcp := func(offset, size, into uint32) expr.Any {
+		return &expr.Payload{DestRegister: reg32 + into, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: size}
+	}
+	return exprs{
+		f.load(f.saddr, reg), f.load(f.daddr, reg32+words),
+		tcp(0, 2, 2*words), tcp(2, 2, 2*words+1), tcp(4, 4, 2*words+2),
+	}
+}
+
+// loadOpening @SET
+func (f family) openedBy(set *nftables.Set) exprs {
+	return append(f.loadOpening(), &expr.Lookup{SourceRegister: reg, SetName: set.Name, SetID: set.ID})
+}
+
+// add @SET { loadOpening }
+func (f family) opened(set *nftables.Set) exprs {
+	return append(f.loadOpening(), &expr.Dynset{SrcRegKey: reg, SetName: set.Name, SetID: set.ID, Operation: unix.NFT_DYNSET_OP_ADD})
+}
+
 // th dport PORT
 func dport(port uint16) exprs {
 	return exprs{
@@ -171,6 +193,11 @@ func tcpFlags(mask, value byte) exprs {
 		&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
 		cmp(expr.CmpOpEq, []byte{value}),
 	}
+}
+
+// aSYN matches what asks for a TCP connection.
+func aSYN() exprs {
+	return join(l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN))
 }
 
 // The TCP flags rules look at.

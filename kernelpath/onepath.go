@@ -21,7 +21,7 @@ import (
 // onePath drops the SYNs that still offer it when strip has taken one option out,
 // and all that do where strip is not to be had.
 func (b *table) onePath() {
-	b.rule("from_cluster", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN), jump("multipath"))
+	b.rule("from_cluster", aSYN(), jump("multipath"))
 	offered := exprs{
 		&expr.Exthdr{DestRegister: reg, Type: optMPTCP, Len: 1, Op: expr.ExthdrOpTcpopt, Flags: unix.NFT_EXTHDR_F_PRESENT},
 		cmp(expr.CmpOpEq, []byte{1}),

@@ -35,6 +35,7 @@ func Probe() ([]Feature, error) {
 		typ          nftables.ChainType
 		rule         exprs
 		sets, limits bool
+		opened       bool
 		publish      bool
 	}{
 		{name: "nftables in the inet family", config: "NF_TABLES_INET"},
@@ -47,6 +48,7 @@ func Probe() ([]Feature, error) {
 		{name: "rate limit", config: "NFT_LIMIT", rule: limit(logRate, logBurst)},
 		{name: "reverse path lookup", config: "NFT_FIB_INET, NFT_FIB_IPV4, NFT_FIB_IPV6", hook: nftables.ChainHookInput, rule: noWayBack()},
 		{name: "limits for each source", config: "NFT_CONNLIMIT, NFT_LIMIT", hook: nftables.ChainHookPrerouting, limits: true},
+		{name: "sets that rules fill", config: "NF_TABLES", hook: nftables.ChainHookPrerouting, opened: true},
 		{name: "transparent proxy", config: "NFT_TPROXY", hook: nftables.ChainHookPrerouting,
 			rule: join(ipv4.match(), l4proto(unix.IPPROTO_TCP), ipv4.tproxy(1))},
 		{name: "match on transparent sockets", config: "NFT_SOCKET", hook: nftables.ChainHookPrerouting, rule: transparentSocket()},
@@ -87,6 +89,13 @@ func Probe() ([]Feature, error) {
 			}
 			b.rule("probe", ipv4.match(), ipv4.perSource(b.sets["connected4"], unix.NFT_DYNSET_OP_ADD, over(connsPerSource())))
 			b.rule("probe", ipv4.match(), ipv4.perSource(b.sets["asking4"], unix.NFT_DYNSET_OP_UPDATE, askedOver()))
+		}
+		if q.opened {
+			if err := b.addOpened(); err != nil {
+				return nil, err
+			}
+			b.rule("probe", ipv6.match(), ipv6.opened(b.sets["opened6"]))
+			b.rule("probe", ipv6.match(), ipv6.openedBy(b.sets["opened6"]))
 		}
 		if q.publish {
 			if err := b.addPublishSets(); err != nil {

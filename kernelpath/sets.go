@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 
@@ -87,6 +88,30 @@ func (b *table) addSets(rules []program.Rule) error {
 			if err := b.set(set, nil); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// SYNs that open connections are known again for as long as a network may keep the
+// second copy of one; those that find no room are not.
+const (
+	openedTime = 10 * time.Second
+	openedRoom = 65536
+)
+
+// addOpened adds the sets of the SYNs that have opened connections. The kernel fills
+// them.
+func (b *table) addOpened() error {
+	for _, f := range []family{ipv4, ipv6} {
+		set := &nftables.Set{
+			Table: b.t, Name: "opened" + f.name, Concatenation: true, Dynamic: true,
+			HasTimeout: true, Timeout: openedTime, Size: openedRoom,
+			// Sequence numbers have no type of their own; a mark is of four bytes, too.
+			KeyType: nftables.MustConcatSetType(f.keyType, f.keyType, nftables.TypeInetService, nftables.TypeInetService, nftables.TypeMark),
+		}
+		if err := b.set(set, nil); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -134,7 +134,7 @@ func (p *Path) Apply(rules []program.Rule, bindings []Element) error {
 	conn.AddTable(b.t) // so that deleting it cannot fail
 	conn.DelTable(b.t)
 	conn.AddTable(b.t)
-	if err := errors.Join(b.addSets(rules), b.addLimitSets(), b.addPublishSets()); err != nil {
+	if err := errors.Join(b.addSets(rules), b.addLimitSets(), b.addOpened(), b.addPublishSets()); err != nil {
 		return err
 	}
 	b.addChains()
@@ -212,7 +212,7 @@ func (b *table) addChains() {
 	for _, name := range []string{counterInvalid, counterUnsolicited, counterEarly, counterDenied, counterTooMany} {
 		b.conn.AddObj(&nftables.NamedObj{Table: b.t, Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	}
-	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd", "multipath", "no_address"} {
+	for _, name := range []string{"reject", "unbound", "by_address", "raw", "hello", "icmp", "judged", "from_cluster", "to_cluster", "too_many", "published", "let_pass", "crowd", "multipath", "no_address", "syn"} {
 		b.chain(name)
 	}
 	b.base("steer", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, prioSteer)
@@ -250,19 +250,9 @@ func (b *table) steer() {
 	for _, name := range []string{b.cfg.Inside, b.cfg.Outside} {
 		b.rule("steer", inFrom(name), packetMark(m.Mask()), setPacketMark(m.Mask(), 0))
 	}
-	// A SYN may open a new connection in an entry of conntrack that is about to
-	// end, and that must not inherit what the last one has proved. In a pending entry
-	// a verdict may be under way that marks it released, and would do so behind the SYN:
-	// there it has to come again. That rule is the first, since pending becomes released
-	// and not the other way round.
 	insides := b.eachSide(b.fromInside, b.cfg.Inside)
-	for _, inside := range insides {
-		syn := join(inside, l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagACK|flagRST, flagSYN))
-		if !b.cfg.Audit {
-			b.dropped("steer", logState, counterInvalid, syn, ctMark(m.Pending()))
-		}
-		b.rule("steer", syn, ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
-	}
+	b.rule("steer", aSYN(), jump("syn"))
+	b.opens(insides)
 	// What is released needs no more than the filter's first rule.
 	b.rule("steer", ctMark(m.Released()), accept())
 	b.forged()
@@ -273,6 +263,31 @@ func (b *table) steer() {
 	for _, f := range []family{ipv4, ipv6} {
 		b.rule("steer", b.fromInside(f), l4proto(unix.IPPROTO_TCP), f.bound(b.sets["proxied"+f.name]),
 			f.tproxy(b.cfg.ProxyPort), setPacketMark(m.Mask(), m.Proxied()), accept())
+	}
+}
+
+// opens says what becomes of a flow when its client sends a SYN. That may open a new
+// connection in an entry of conntrack that is about to end, and which must not inherit
+// what the last one has proved.
+func (b *table) opens(insides []exprs) {
+	m := b.cfg.Marks
+	if !b.cfg.Audit {
+		// The network may deliver a SYN twice, and the second one behind what it has
+		// opened. That says nothing new, and goes nowhere: a server that has lost the
+		// connection meanwhile would open another one.
+		for _, f := range []family{ipv4, ipv6} {
+			b.rule("syn", b.fromInside(f), ctMark(m.Released()|m.Pending()), ctState(expr.CtStateBitESTABLISHED),
+				f.openedBy(b.sets["opened"+f.name]), count(counterInvalid), drop())
+		}
+		// In a pending entry a verdict may be under way that marks it released, and would
+		// do so behind the SYN: there it has to come again. That rule is ahead of the next
+		// one, since pending becomes released and not the other way round.
+		for _, inside := range insides {
+			b.dropped("syn", logState, counterInvalid, inside, ctMark(m.Pending()))
+		}
+	}
+	for _, inside := range insides {
+		b.rule("syn", inside, ctMark(m.Released()|m.Pending()|m.Denied()), setCtMark(m.Mask(), 0))
 	}
 }
 
@@ -365,11 +380,17 @@ func (b *table) fromCluster() {
 	early := join(count(counterInvalid), drop())
 	if b.cfg.Audit {
 		early = goTo("let_pass")
+	} else {
+		for _, f := range []family{ipv4, ipv6} {
+			for _, chain := range []string{"raw", "hello"} {
+				b.rule(chain, aSYN(), ctState(expr.CtStateBitNEW), f.match(), f.opened(b.sets["opened"+f.name]))
+			}
+		}
 	}
 	b.rule("raw", l4proto(unix.IPPROTO_UDP), b.queue())
-	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
-	b.rule("raw", l4proto(unix.IPPROTO_TCP), tcpFlags(flagSYN|flagRST|flagACK, flagSYN), hasPayload(), early)
-	b.rule("raw", l4proto(unix.IPPROTO_TCP), ctState(expr.CtStateBitNEW), b.queue())
+	b.rule("raw", aSYN(), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
+	b.rule("raw", aSYN(), hasPayload(), early)
+	b.rule("raw", aSYN(), b.queue()) // also in an entry whose server has answered an earlier one
 
 	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), limit(logRate, logBurst), logTo(b.cfg.LogGroup, logEarly))
 	b.rule("hello", tcpFlags(flagSYN, flagSYN), hasPayload(), early)

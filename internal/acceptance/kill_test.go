@@ -130,7 +130,7 @@ func (s *site) ruleset() string {
 			switch {
 			case kind == "metainfo", kind == "counter":
 				continue
-			case kind == "set" && slices.ContainsFunc([]string{"tls", "raw", "proxied", "asking", "connected"}, func(p string) bool { return strings.HasPrefix(name, p) }):
+			case kind == "set" && slices.ContainsFunc([]string{"tls", "raw", "proxied", "asking", "connected", "opened"}, func(p string) bool { return strings.HasPrefix(name, p) }):
 				delete(object, "elem")
 			}
 			line, _ := json.Marshal(object)

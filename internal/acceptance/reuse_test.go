@@ -6,12 +6,17 @@ package acceptance
 import (
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/lab"
+	"github.com/sallyport/sallyport/lab/client"
+	"github.com/sallyport/sallyport/lab/internet"
 )
 
 // answering answers a hello, and sends back all else. It resets the first connection
@@ -73,5 +78,81 @@ func TestPortsThatAreUsedAgainAtOnce(t *testing.T) {
 	write(t, filepath.Join(dir, "go"), nil)
 	if got := <-said; got != "30 served, 30 live on, 0 of another name<nil>" {
 		t.Error(got)
+	}
+}
+
+// repeating sends each SYN that leaves the node twice more, 0.3 and 0.6 s later, as a
+// network may. The kernel leaves the sum of a segment to a card that is not there.
+const repeating = `
+use Time::HiRes "time"; socket $s, 17, 3, 0x0300 or die;
+ioctl $s, 0x8933, $link = pack("a16x24", "eth0") or die; $index = unpack "x16l", $link; # SIOCGIFINDEX
+bind $s, pack "SnlSCCx8", 17, 3, $index, 0, 0, 0 or die; open $f, ">", $ARGV[0];
+while (1) {
+	@due = grep { $_->[0] > time or (send($s, $_->[1], 0), 0)[1] } @due;
+	vec($in = "", fileno $s, 1) = 1;
+	if (select $in, undef, undef, 0.05) {
+		recv $s, $p, 2000, 0; ($type, $six) = (unpack("n", substr $p, 12), unpack("n", substr $p, 12) == 0x86dd);
+		$at = $six ? 54 : 34; $proto = ord substr $p, $six ? 20 : 23, 1;
+		next unless ($six || $type == 0x800) && $proto == 6 && (ord(substr $p, $at + 13, 1) & 0x17) == 2 && !$ours{$p};
+		substr($p, $at + 16, 2) = "\0\0"; $tcp = substr $p, $at;
+		$sum = 0; $sum += $_ for unpack "n*", substr($p, $six ? 22 : 26, $six ? 32 : 8) . pack("nn", 6, length $tcp) . $tcp;
+		$sum = ($sum >> 16) + ($sum & 0xffff) for 1 .. 3; substr($p, $at + 16, 2) = pack "n", ~$sum & 0xffff;
+		push @due, [time + $_, $p] for 0.3, 0.6; $ours{$p} = 1 } }`
+
+// The network may deliver a SYN again behind what it has opened. That ends no flow,
+// and does not come to the server, which would open another connection once it has
+// lost the first.
+func TestASYNThatComesAgainEndsNoFlow(t *testing.T) {
+	need(t, "perl", "nft")
+	text := strings.Replace(example(t, "seed-all.yaml")+"allow:"+twoOfTheOwners, "kept.example.net, ports: https", "kept.example.net, ports: tcp/443", 1)
+	s := withGateway(t, text)
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	ready := filepath.Join(dir, "ready")
+	if _, err := s.Node.Start(t.Context(), lab.Cmd{Argv: []string{"perl", "-e", repeating, ready}}); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing repeats SYNs")
+		}
+	}
+	syns := func(at *lab.Agent, rule string) {
+		s.script(at, "nft 'table inet seen { counter n {}; chain c { type filter hook prerouting priority -300; tcp dport 443 tcp flags & (syn | ack) == syn "+rule+" counter name n; }; }'")
+	}
+	syns(s.Gateway, "iifname inside")
+	syns(s.Internet.Agent, "")
+	const n = 4 << 20
+	six, err := s.Ask(t.Context(), client.Question{Name: "packages.microsoft.com", Type: "AAAA"})
+	if err != nil || len(six.Addrs) == 0 {
+		t.Fatalf("%+v %v", six, err)
+	}
+	flows := []client.Target{{Name: "gone.example.net"}, {Name: "kept.example.net"}, {Name: "packages.microsoft.com", Addr: six.Addrs[0], Source: s.Plan.Sources[slices.IndexFunc(s.Plan.Sources, netip.Addr.Is6)]}}
+	done := make(chan string)
+	for _, target := range flows {
+		target.Kind, target.Port, target.Path, target.Timeout = client.HTTPS, 443, fmt.Sprintf("/slow/%d", n), 15*time.Second
+		go func() {
+			_, got := s.Reach(t.Context(), target)
+			if !got.OK || got.SHA256 != internet.Hash(n) {
+				done <- fmt.Sprintf("%s: %+v", target.Name, got)
+				return
+			}
+			done <- ""
+		}()
+	}
+	for range flows {
+		if wrong := <-done; wrong != "" {
+			t.Error(wrong)
+		}
+	}
+	for at, want := range map[*lab.Agent]int{s.Gateway: 3 * len(flows), s.Internet.Agent: len(flows)} {
+		if got := s.script(at, "nft list counter inet seen n"); !strings.Contains(got, fmt.Sprintf("packets %d ", want)) {
+			t.Errorf("SYNs at %s: want %d, got %s", at.Name, want, got)
+		}
 	}
 }
