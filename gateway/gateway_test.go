@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,7 +14,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/dnsname"
 	"github.com/sallyport/sallyport/kernelpath"
+	"github.com/sallyport/sallyport/nametable"
+	"github.com/sallyport/sallyport/program"
 )
 
 func TestMissingKernelFeaturesAreAllNamedWithTheirOptions(t *testing.T) {
@@ -51,6 +55,33 @@ func TestTheStateDirectoryBelongsToOneGateway(t *testing.T) {
 		t.Fatalf("after the first has gone: %v", err)
 	}
 	_ = second.Close()
+}
+
+// A client's hello may be judged at any moment of an exchange, and the API server's
+// name has to lead to its address then: nodes that cannot reach it do not start.
+func TestAChangeOfTheRulesKeepsTheAPIServersBindings(t *testing.T) {
+	addr := netip.MustParseAddr
+	rules := func(name string, addrs ...netip.Addr) *inForce {
+		return &inForce{Loaded: Loaded{Program: &program.Program{Cluster: program.Cluster{APIName: dnsname.MustParse(name)}}, APIServer: addrs}}
+	}
+	old := rules("api.example", addr("20.0.0.1"), addr("20.0.0.2"))
+	for about, tt := range map[string]struct {
+		next *inForce
+		name string
+		addr netip.Addr
+		kept bool
+	}{
+		"nothing changes":              {old, "api.example", addr("20.0.0.1"), true},
+		"another address comes":        {rules("api.example", addr("20.0.0.1"), addr("20.0.0.3")), "api.example", addr("20.0.0.1"), true},
+		"the address goes":             {rules("api.example", addr("20.0.0.1")), "api.example", addr("20.0.0.2"), false},
+		"the name goes":                {rules("new.example", addr("20.0.0.1")), "api.example", addr("20.0.0.1"), false},
+		"an address of the resolver's": {rules("new.example"), "api.example", addr("20.0.0.9"), true},
+		"another name at the address":  {rules("new.example"), "a.example", addr("20.0.0.1"), true},
+	} {
+		if got := tt.next.keeps(nametable.Binding{Name: dnsname.MustParse(tt.name), Addr: tt.addr}, old); got != tt.kept {
+			t.Errorf("%s: kept %t", about, got)
+		}
+	}
 }
 
 func TestDamagedHostStateIsNotTakenForNone(t *testing.T) {

@@ -95,8 +95,7 @@ func (g *Gateway) exchange(old, next *inForce) error {
 	g.force.Store(next)
 	g.rules.Store(decide.New(next.Program))
 	gone := g.names.Drop(func(b nametable.Binding) bool {
-		return g.dns.Refuses(b.Addr) != flow.NotDecided ||
-			b.Name == old.Program.Cluster.APIName && slices.Contains(old.APIServer, b.Addr)
+		return g.dns.Refuses(b.Addr) != flow.NotDecided || !next.keeps(b, old)
 	})
 	g.bindAPIServer()
 	if err := g.update(); err != nil {
@@ -111,6 +110,16 @@ func (g *Gateway) exchange(old, next *inForce) error {
 	g.remember()
 	return nil
 }
+
+// gives reports whether a binding is one of those that the owner has written down for
+// the API server.
+func (f *inForce) gives(b nametable.Binding) bool {
+	return b.Name == f.Program.Cluster.APIName && slices.Contains(f.APIServer, b.Addr)
+}
+
+// keeps reports whether a binding holds on behind old. One that both give holds all the
+// while: a hello that is judged in the moment of the exchange must find it.
+func (f *inForce) keeps(b nametable.Binding, old *inForce) bool { return !old.gives(b) || f.gives(b) }
 
 // live returns the rules that have not ended.
 func live(p *program.Program, now time.Time) []program.Rule {

@@ -95,6 +95,7 @@ func (h *hold) answer(key flowKey, held *heldFlow, id, mark uint32, p *packet) {
 		if h.audit {
 			h.pass(id, mark, h.marks.Released())
 		} else {
+			h.abort(key, p)
 			h.drop(id, mark)
 		}
 		return

@@ -4,6 +4,7 @@
 package kernelpath
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/sallyport/sallyport/decide"
@@ -35,8 +36,9 @@ func TestAHelloOnItsWayIsJudgedAgainByNewRules(t *testing.T) {
 			s.wantEmpty()
 			if !row.same {
 				s.wantRecord(flow.NameNotAllowed)
-				if len(s.resets) == 0 {
-					t.Error("the server is not told")
+				end := first + uint32(len(hello))
+				if !slices.Contains(s.resets, end) || !slices.Contains(s.resets, 1) {
+					t.Errorf("resets %d: the server is to be told at %d, and the client at 1", s.resets, end)
 				}
 			}
 		})

@@ -25,6 +25,7 @@ type Record struct {
 	Verdict  string    `json:"verdict"`
 	Enforced *bool     `json:"enforced"` // false: it passed all the same; else absent
 	Reason   string    `json:"reason"`
+	Detail   string    `json:"detail"`
 	Rule     string    `json:"rule"`
 	Name     string    `json:"name"`
 	Proof    string    `json:"proof"`

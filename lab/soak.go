@@ -97,7 +97,9 @@ func Soak(ctx context.Context, opt SoakOptions) (out SoakResult, err error) {
 		return out, err
 	}
 	time.Sleep(500 * time.Millisecond) // the last records
-	out.Decisions, out.Differ = judge.result()
+	var denied []string
+	out.Decisions, out.Differ, denied = judge.result()
+	out.Log = append(out.Log, denied...)
 	fifth := max(1, len(samples)/6)
 	if len(samples) > 2*fifth {
 		out.MemoryMiB = [2]float64{middle(samples[fifth : 2*fifth]), middle(samples[len(samples)-fifth:])}
@@ -188,6 +190,7 @@ type soakJudge struct {
 	mu     sync.Mutex
 	judged int
 	differ []string
+	denied []string // what was refused though nobody has asked for a name without a rule
 }
 
 func (j *soakJudge) read(text string) error {
@@ -204,10 +207,24 @@ func (j *soakJudge) follow(r io.Reader) {
 	s.Buffer(make([]byte, 64<<10), 1<<20)
 	for s.Scan() {
 		var rec Record
-		if err := json.Unmarshal(s.Bytes(), &rec); err != nil || rec.Schema != "sallyport.decision/1" || rec.Path != "hello" {
+		if err := json.Unmarshal(s.Bytes(), &rec); err != nil || rec.Schema != "sallyport.decision/1" {
 			continue
 		}
-		j.judge(rec)
+		if rec.Verdict == "deny" && rec.Name != soakRefused {
+			j.note(rec)
+		}
+		if rec.Path == "hello" {
+			j.judge(rec)
+		}
+	}
+}
+
+// note keeps what may be the reason of a failure.
+func (j *soakJudge) note(rec Record) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.denied) < 20 {
+		j.denied = append(j.denied, fmt.Sprintf("%s %s: %s denied (%s, %s)", rec.Time.UTC().Format(time.StampMilli), rec.Path, rec.Source, rec.Reason, rec.Detail))
 	}
 }
 
@@ -231,8 +248,8 @@ func (j *soakJudge) judge(rec Record) {
 	}
 }
 
-func (j *soakJudge) result() (int, []string) {
+func (j *soakJudge) result() (judged int, differ, denied []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.judged, j.differ
+	return j.judged, j.differ, j.denied
 }

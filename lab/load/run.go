@@ -48,7 +48,7 @@ type tally struct {
 func (t *tally) failure(err error) {
 	t.failed.Add(1)
 	t.mu.Lock()
-	t.err = err.Error()
+	t.err = time.Now().UTC().Format(time.StampMilli) + " " + err.Error()
 	t.mu.Unlock()
 }
 
